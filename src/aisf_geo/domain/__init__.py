@@ -1,0 +1,1 @@
+"""Values every stage shares: frozen, small, free of input and output."""

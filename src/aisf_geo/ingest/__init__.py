@@ -1,0 +1,1 @@
+"""The world to rasters: catalogues, scenes and windowed reads."""

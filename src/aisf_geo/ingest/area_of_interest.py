@@ -1,0 +1,96 @@
+"""Where in an image an answer is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio.features import geometry_mask
+
+from aisf_geo.domain.grid import Bounds, Grid, Window
+from aisf_geo.errors import GridError, UnreadableError, UsageError
+
+
+@dataclass(frozen=True)
+class AreaOfInterest:
+    """A polygon in the CRS of a grid; hashable and small, so that it travels to workers.
+
+    Attributes:
+        wkb: the polygon.
+    """
+
+    wkb: bytes
+
+    @property
+    def geometry(self) -> shapely.Geometry:
+        """The polygon."""
+        return shapely.from_wkb(self.wkb)
+
+    def extent(self, grid: Grid) -> Window:
+        """The smallest window of ``grid`` that holds the polygon.
+
+        Raises:
+            GridError: the polygon lies outside the image.
+        """
+        window = grid.window_of(Bounds(*self.geometry.bounds))
+        if window is None or not self.geometry.intersects(shapely.box(*grid.bounds)):
+            asked = ", ".join(f"{v:.6g}" for v in self.geometry.bounds)
+            there = ", ".join(f"{v:.6g}" for v in grid.bounds)
+            raise GridError(f"area of interest ({asked}) lies outside the image ({there}), both in {grid.pyproj_crs.name}")
+        return window
+
+    def covers(self, grid: Grid, window: Window) -> NDArray[np.bool_]:
+        """True for the pixels of ``window`` whose centre lies in the polygon, shape ``(y, x)``."""
+        shape, transform = (window.height, window.width), grid.window_transform(window)
+        return np.asarray(geometry_mask([self.geometry], shape, transform, invert=True))
+
+
+def area_from_file(path: Path, grid: Grid) -> AreaOfInterest:
+    """The union of the polygons in a vector file, on ``grid``.
+
+    Raises:
+        UnreadableError: the file cannot be read.
+        UsageError: it holds no polygon or names no CRS.
+    """
+    table = read_polygons(path)
+    return AreaOfInterest(shapely.to_wkb(shapely.union_all(table.to_crs(grid.pyproj_crs).geometry.values)))
+
+
+def area_from_bbox(bbox: tuple[float, float, float, float], grid: Grid) -> AreaOfInterest:
+    """A box in longitude and latitude (WGS 84: west, south, east, north), on ``grid``.
+
+    Raises:
+        UsageError: the numbers are not a box on the Earth.
+    """
+    west, south, east, north = bbox
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        raise UsageError(f"bbox: expected west < east and south < north in degrees, found {west}, {south}, {east}, {north}")
+    # A side that is straight in degrees is curved on the grid: break it up before warping.
+    box = shapely.segmentize(shapely.box(west, south, east, north), max(east - west, north - south) / 32)
+    return AreaOfInterest(shapely.to_wkb(geopandas.GeoSeries([box], crs=4326).to_crs(grid.pyproj_crs).iloc[0]))
+
+
+def read_polygons(path: Path) -> geopandas.GeoDataFrame:
+    """The polygons of a vector file, with a CRS.
+
+    Raises:
+        UnreadableError: the file cannot be read.
+        UsageError: it holds something else than polygons, or names no CRS.
+    """
+    try:
+        table = geopandas.read_file(path)
+    except (DataSourceError, DataLayerError, OSError, UnicodeDecodeError) as error:
+        raise UnreadableError(f"{path}: not a vector file that can be read ({error})") from error
+    if not isinstance(table, geopandas.GeoDataFrame) or table.empty:
+        raise UsageError(f"{path}: holds no features; polygons are needed")
+    kinds = sorted(set(table.geom_type.dropna()))
+    if not set(kinds) <= {"Polygon", "MultiPolygon"} or table.geometry.isna().any():
+        raise UsageError(f"{path}: polygons are needed, found {', '.join(kinds) or 'features without geometry'}")
+    if table.crs is None:
+        raise UsageError(f"{path}: names no coordinate system; write one into the file")
+    return table

@@ -1,0 +1,291 @@
+"""From a recipe to what will be done: scenes, grids, blocks, zones. Reads headers, never pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import shapely
+
+from aisf_geo.domain.grid import Grid, Window
+from aisf_geo.domain.legend import Legend
+from aisf_geo.domain.period import Period
+from aisf_geo.domain.provenance import sha256_json
+from aisf_geo.domain.tiling import Block, blocks
+from aisf_geo.errors import GridError, RecipeError, UsageError
+from aisf_geo.indicators import registry
+from aisf_geo.indicators.zonal import Zone
+from aisf_geo.ingest.area_of_interest import AreaOfInterest, area_from_bbox, area_from_file, read_polygons
+from aisf_geo.ingest.catalog import Hints, open_catalog
+from aisf_geo.ingest.cube import CubeSource, cube_of
+from aisf_geo.ingest.quality import SHADOW_BANDS, CloudScreen
+from aisf_geo.ingest.scene import Scene
+from aisf_geo.pipeline.work import View
+from aisf_geo.recipe import Recipe, Segment
+from aisf_geo.segment.spectral import Index, Method, fit
+
+#: Network-free interpretation on one core, measured by ``benchmarks/spectral.py``; only for the estimate of a dry run.
+ESTIMATED_MPX_PER_SECOND = 4.0
+
+
+@dataclass(frozen=True)
+class Where:
+    """The part of the imagery an answer is wanted for: a polygon file, a lon/lat box, or everything."""
+
+    file: Path | None = None
+    bbox: tuple[float, float, float, float] | None = None
+
+    def on(self, grid: Grid) -> AreaOfInterest | None:
+        """The area on a grid; None means everywhere.
+
+        Raises:
+            UsageError: both a file and a box were given.
+        """
+        if self.file and self.bbox:
+            raise UsageError("area: --aoi and --bbox were both given; choose one")
+        if self.file:
+            return area_from_file(self.file, grid)
+        return area_from_bbox(self.bbox, grid) if self.bbox else None
+
+
+@dataclass(frozen=True)
+class ItemPlan:
+    """One scene and how it will be interpreted.
+
+    Attributes:
+        extent: the window of the view's grid that outputs cover.
+    """
+
+    view: View
+    extent: Window
+    method: Method
+    index: Index
+    attribution: str
+    licence: str
+
+    @property
+    def id(self) -> str:
+        """The item's id: that of its scene."""
+        return self.view.scene.id
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the outputs."""
+        return self.view.grid.crop(self.extent)
+
+    @property
+    def period(self) -> Period:
+        """When the scene was acquired.
+
+        Raises:
+            UsageError: its source does not say.
+        """
+        if self.view.scene.period is None:
+            raise UsageError(f"scene {self.id}: no acquisition date is stated, figures over time need one")
+        return self.view.scene.period
+
+    def blocks(self, block_px: int) -> list[Block]:
+        """The blocks that hold a wanted pixel, cut at the extent; the lattice is that of the whole grid."""
+        cut = []
+        for block in blocks(self.view.grid, block_px):
+            core = block.core.intersection(self.extent)
+            if core is not None and (self.view.area is None or self.view.wanted(core).any()):
+                cut.append(Block(block.id, core))
+        return cut
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything a run will do, before the first pixel.
+
+    Attributes:
+        zones: in the CRS of the first item's grid; one whole-image zone where the recipe names none.
+        warnings: what the reader of the outputs must know, in plain sentences.
+    """
+
+    recipe: Recipe
+    items: tuple[ItemPlan, ...]
+    zones: tuple[Zone, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Identity of the question: the recipe and the scenes it found."""
+        question = {"recipe": self.recipe.model_dump(mode="json"), "scenes": [i.id for i in self.items]}
+        return sha256_json([question, [i.extent.slices for i in self.items]])
+
+    @property
+    def shadow_cube(self) -> CubeSource | None:
+        """The series in which shadows are looked for, or None where they are not."""
+        cube = self.items[0].view.cube
+        return cube if cube is not None and _tests_shadow(self.recipe, cube) else None
+
+    @property
+    def legend(self) -> Legend:
+        """The legend of the label maps."""
+        return settled_legend(self.items[0].method, self.recipe.segment)
+
+    def item(self, item_id: str) -> ItemPlan:
+        """The plan of one item."""
+        return next(i for i in self.items if i.id == item_id)
+
+    def summary(self) -> dict[str, Any]:
+        """What a dry run prints: blocks, bytes read and a rough time."""
+        block_px = self.recipe.segment.block_px
+        items = [(i, i.blocks(block_px)) for i in self.items]
+        pixels = sum(b.core.height * b.core.width for _, cut in items for b in cut)
+        return {
+            "recipe": self.recipe.name,
+            "items": [{"id": i.id, "blocks": len(cut), "shape": list(i.grid.shape)} for i, cut in items],
+            "blocks": sum(len(cut) for _, cut in items),
+            "pixels": pixels,
+            "estimated_bytes_read": pixels * 2 * (2 + len(self.items[0].method.extra_bands)),
+            "estimated_seconds_one_worker": round(pixels / 1e6 / ESTIMATED_MPX_PER_SECOND, 1),
+            "zones": [zone.id for zone in self.zones],
+            "warnings": list(self.warnings),
+        }
+
+
+def plan_run(recipe: Recipe, where: Where = Where()) -> RunPlan:  # noqa: B008 - frozen value
+    """The plan of a recipe.
+
+    Raises:
+        NoDataError: no scene.
+        BandError: a scene lacks a band the method needs.
+        GridError: the area or every zone lies outside the imagery, or a series lies on different grids.
+        RecipeError: an unknown indicator, or one the method's classes cannot answer.
+    """
+    found = [(scene, source) for source in recipe.sources for scene in _scenes(recipe, source)]
+    _refuse_repeated_ids([scene for scene, _ in found])
+    series = recipe.clearing is not None
+    cube = cube_of([scene for scene, _ in found], recipe.segment.block_px) if series else None
+    warnings: list[str] = []
+    items = []
+    for scene, source in found:
+        method, index, _ = fit(recipe.segment.method, scene.band_names, recipe.segment.threshold)
+        grid = cube.grid if cube else scene.grid
+        area = where.on(grid)
+        view = View(scene, grid, area, cube, _screen(recipe, scene, warnings))
+        extent = area.extent(grid) if area else grid.full_window
+        items.append(ItemPlan(view, extent, method, index, source.attribution, source.licence))
+    if cube is not None and recipe.clouds.shadow and not _tests_shadow(recipe, cube):
+        warnings.append(f"no test for missed shadows: it needs reflectance in {' and '.join(SHADOW_BANDS)} in every scene")
+    zones = _zones(recipe, items[0].grid, warnings)
+    plan = RunPlan(recipe, tuple(items), zones, tuple(dict.fromkeys(warnings)))
+    _check_indicators(plan)
+    return plan
+
+
+def _tests_shadow(recipe: Recipe, cube: CubeSource) -> bool:
+    able = all(scene.reflectance and set(SHADOW_BANDS) <= set(scene.band_names) for scene in cube.scenes)
+    return recipe.clouds.shadow and able
+
+
+def _scenes(recipe: Recipe, source: Any) -> list[Scene]:
+    location = recipe.resolve(source.path)
+    period = recipe.period.as_period() if recipe.period else None
+    return open_catalog(location, Hints(source.bands, source.sensor)).scenes(period)
+
+
+def _refuse_repeated_ids(scenes: Sequence[Scene]) -> None:
+    ids = [scene.id for scene in scenes]
+    twice = sorted({i for i in ids if ids.count(i) > 1})
+    if twice:
+        raise RecipeError(f"sources: more than one scene is called {', '.join(twice)}; rename one, ids must differ")
+
+
+def _screen(recipe: Recipe, scene: Scene, warnings: list[str]) -> CloudScreen | None:
+    """The cloud test where it can be made; where it cannot, the outputs say so."""
+    if not recipe.clouds.bright_white:
+        return None
+    screen = CloudScreen()
+    if scene.reflectance and set(screen.bands) <= set(scene.band_names):
+        return screen
+    why = "its values are not reflectances" if not scene.reflectance else "it lacks visible bands"
+    warnings.append(f"scene {scene.id}: no cloud test beyond the quality band, because {why}")
+    return None
+
+
+def settled_legend(method: Method, segment: Segment) -> Legend:
+    """The method's legend with the name and role the recipe vouches for."""
+    other, target = method.legend.classes
+    name = segment.class_name or target.name
+    renamed = replace(target, name=name, role=segment.counts_as or target.role)
+    return Legend(method.legend.name, (replace(other, name=f"not {name}"), renamed))
+
+
+def _zones(recipe: Recipe, grid: Grid, warnings: list[str]) -> tuple[Zone, ...]:
+    if recipe.zones is None:
+        return (Zone("all", "whole image", shapely.box(*grid.bounds)),)
+    return read_zones(recipe.resolve(recipe.zones.path), recipe.zones.id, recipe.zones.name, grid, warnings)
+
+
+def read_zones(
+    path: Path, id_column: str | None, name_column: str | None, grid: Grid, warnings: list[str]
+) -> tuple[Zone, ...]:
+    """The zones in a vector file, in the CRS of ``grid``; what a reader must know is added to ``warnings``.
+
+    Raises:
+        GridError: an invalid polygon, or no zone touches the imagery.
+        RecipeError: a named column is missing or ids repeat.
+    """
+    table = read_polygons(path)
+    for column in (id_column, name_column):
+        if column is not None and column not in table.columns:
+            there = ", ".join(str(c) for c in table.columns if c != table.geometry.name)
+            raise RecipeError(f"zones {path}: no column {column!r}; there are {there}")
+    ids = [str(v) for v in (table[id_column] if id_column else table.index)]
+    names = [str(v) for v in table[name_column]] if name_column else ids
+    if len(set(ids)) < len(ids):
+        raise RecipeError(f"zones {path}: column {id_column!r} repeats {sorted({i for i in ids if ids.count(i) > 1})}")
+    broken = [f"{i} ({shapely.is_valid_reason(g)})" for i, g in zip(ids, table.geometry, strict=True) if not g.is_valid]
+    if broken:
+        raise GridError(f"zones {path}: invalid polygons: {'; '.join(broken)}; mend them, e.g. with shapely.make_valid")
+    placed = table.geometry.to_crs(grid.pyproj_crs)
+    zones = tuple(Zone(i, n, g) for i, n, g in zip(ids, names, placed, strict=True))
+    image = shapely.box(*grid.bounds)
+    outside = [zone.id for zone in zones if not zone.geometry.intersects(image)]
+    if len(outside) == len(zones):
+        raise GridError(f"zones {path}: none of {len(zones)} zones touches the imagery; check their coordinates")
+    if outside:
+        warnings.append(f"zones outside the imagery, withheld: {', '.join(outside)}")
+    warnings.extend(_overlaps(zones, placed))
+    return zones
+
+
+def _overlaps(zones: Sequence[Zone], placed: geopandas.GeoSeries) -> list[str]:
+    """One sentence for each pair of zones that share ground: summing them counts it twice."""
+    pairs = placed.sindex.query(placed, predicate="intersects").T
+    found = []
+    for i, j in pairs:
+        if i < j:
+            shared = zones[i].geometry.intersection(zones[j].geometry).area
+            smaller = min(zones[i].geometry.area, zones[j].geometry.area)
+            if shared > 1e-6 * smaller:
+                share = 100 * shared / smaller
+                found.append(f"zones {zones[i].id} and {zones[j].id} overlap by {share:.1f} % of the smaller: do not add them up")
+    return found
+
+
+def _check_indicators(plan: RunPlan) -> None:
+    roles = {c.role for c in plan.legend.classes}
+    for code in plan.recipe.indicators:
+        what = registry.definition(code)
+        if what.role not in roles:
+            raise RecipeError(
+                f"indicators: {what.formula} needs a class that counts as {what.role!r}; this recipe's classes count as "
+                f"{', '.join(sorted(roles))}. Set segment.counts_as if the method's class may stand for it"
+            )
+        undated = [item.id for item in plan.items if item.view.scene.period is None]
+        if undated:
+            raise RecipeError(f"indicators: {what.formula} needs dates; the source states none for {', '.join(undated)}")
+        if what.needs_clearing and plan.recipe.clearing is None:
+            raise RecipeError(f"indicators: {what.formula} needs the section 'clearing' in the recipe")
+    clearing = plan.recipe.clearing
+    if clearing is not None:
+        years = sorted({i.period.start.year for i in plan.items})
+        if clearing.baseline_year not in years:
+            raise RecipeError(f"clearing.baseline_year: no scene in {clearing.baseline_year}; there are scenes in {years}")

@@ -1,0 +1,42 @@
+"""The outputs of a run as STAC: an item per scene, a collection per run."""
+
+from __future__ import annotations
+
+import json
+
+import pystac
+
+from aisf_geo.pipeline.identity import versions
+from aisf_geo.pipeline.plan import ItemPlan, RunPlan
+from aisf_geo.pipeline.segment import ItemOutcome
+from aisf_geo.store.ledger import open_ledger
+from aisf_geo.store.run import RunFolder
+from aisf_geo.store.stac import ItemRecord, item_of, write_collection, write_item
+
+
+def publish_item(plan: RunPlan, item: ItemPlan, folder: RunFolder, outcome: ItemOutcome) -> None:
+    """Write the STAC item of one interpreted scene."""
+    with open_ledger(folder.ledger) as ledger:
+        threshold = json.loads(ledger.fact(item.id, "threshold") or "null")
+    record = ItemRecord(
+        id=item.id,
+        collection=plan.recipe.name,
+        grid=item.grid,
+        period=item.view.scene.period,
+        legend=plan.legend,
+        method={"name": item.method.name, "index": item.index.name, "threshold": threshold, "source": item.index.source},
+        coverage=outcome.coverage,
+        obscured_share=outcome.obscured_share,
+        attribution=item.attribution,
+        licence=item.licence,
+        software=versions(),
+    )
+    out = folder.item(item.id)
+    write_item(item_of(record, out.path), out.stac)
+
+
+def publish_collection(plan: RunPlan, folder: RunFolder) -> None:
+    """Write the STAC collection of a run over the items that are there."""
+    items = [pystac.Item.from_file(str(folder.item(i.id).stac)) for i in plan.items]
+    sources = [f"{item.attribution} ({item.licence})" for item in plan.items]
+    write_collection(folder.collection, plan.recipe.name, plan.recipe.title, items, sources)

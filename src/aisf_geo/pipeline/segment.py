@@ -1,0 +1,170 @@
+"""Scene to label map: threshold settled once per scene, blocks interpreted, maps assembled. Safe to repeat."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aisf_geo.domain.grid import Window
+from aisf_geo.domain.provenance import MADE_BY
+from aisf_geo.domain.tiling import Block, blocks
+from aisf_geo.errors import NoDataError
+from aisf_geo.ingest.cube import median_over_time
+from aisf_geo.ingest.quality import SHADOW_BANDS
+from aisf_geo.pipeline.mapper import BlockMap
+from aisf_geo.pipeline.plan import ItemPlan, RunPlan
+from aisf_geo.pipeline.work import BlockTask, CountTask, block_digest, count_block, interpret_block, median_path, read_block
+from aisf_geo.segment.spectral import BINS, SpectralInterpreter, Threshold, automatic_threshold, fit
+from aisf_geo.store.files import sha256_file
+from aisf_geo.store.ledger import BlockRecord, Ledger
+from aisf_geo.store.raster import Layer, confidence_layer, label_layer, write_cog, write_quicklook
+from aisf_geo.store.run import ItemFolder, RunFolder
+
+#: Called after each block that was computed, with its record.
+OnBlock = Callable[[BlockRecord], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOutcome:
+    """How the blocks of one item ended.
+
+    Attributes:
+        computed: blocks computed now; the others were done before.
+        failed: blocks that could not be read, with the reason in the ledger.
+        coverage: share of the wanted pixels that carry a decision or "unknown", 0..1.
+        obscured_share: share hidden by cloud or shadow.
+    """
+
+    item: str
+    blocks: int
+    computed: int
+    failed: int
+    coverage: float
+    obscured_share: float
+
+
+def segment_item(
+    plan: RunPlan, item: ItemPlan, folder: RunFolder, ledger: Ledger, mapper: BlockMap, on_block: OnBlock
+) -> ItemOutcome:
+    """Interpret one scene, computing only blocks that are not done, and write its maps.
+
+    Blocks that fail are recorded, left unobserved in the maps and tried again by the next run.
+    """
+    item = replace(item, view=replace(item.view, usual=usual_look(plan, folder)))
+    out, lattice = folder.item(item.id), item.blocks(plan.recipe.segment.block_px)
+    if _maps_stand(out, item.id, ledger):
+        return outcome(item.id, ledger, computed=0)
+    interpreter = settle(plan, item, ledger, mapper)
+    out.blocks.mkdir(parents=True, exist_ok=True)
+    done = {r.block for r in ledger.blocks(item.id) if r.digest and r.digest == block_digest(_stored(out, r.block))}
+    todo = [BlockTask(item.view, b, interpreter, _stored(out, b.id)) for b in lattice if b.id not in done]
+    for record in mapper(interpret_block, todo):
+        ledger.record(record)
+        on_block(record)
+    _assemble(plan, item, interpreter, out, lattice)
+    result = outcome(item.id, ledger, computed=len(todo))
+    if not result.failed:
+        ledger.set_fact(item.id, "maps", json.dumps([sha256_file(out.labels), sha256_file(out.confidence)]))
+        shutil.rmtree(out.blocks)
+    return result
+
+
+def usual_look(plan: RunPlan, folder: RunFolder) -> Path | None:
+    """The folder with the medians of the series, computed once a run; None where shadows are not looked for."""
+    cube = plan.shadow_cube
+    if cube is None:
+        return None
+    for band in SHADOW_BANDS:
+        path = median_path(folder.series, band)
+        if not path.exists():
+            cores = (block.core for block in blocks(cube.grid, plan.recipe.segment.block_px))
+            layer = Layer(f"median {band}", "float32", math.nan, "AVERAGE", tags={"SERIES": plan.recipe.name})
+            write_cog(path, cube.grid, layer, ((core, median_over_time(cube, band, core)) for core in cores))
+    return folder.series
+
+
+def outcome(item_id: str, ledger: Ledger, computed: int) -> ItemOutcome:
+    """The account of an item's blocks as the ledger has it."""
+    records = ledger.blocks(item_id)
+    pixels = max(1, sum(r.pixels for r in records))
+    return ItemOutcome(
+        item=item_id,
+        blocks=len(records),
+        computed=computed,
+        failed=sum(r.state == "failed" for r in records),
+        coverage=sum(r.valid_px for r in records) / pixels,
+        obscured_share=sum(r.obscured_px for r in records) / pixels,
+    )
+
+
+def _stored(out: ItemFolder, block_id: str) -> Path:
+    return out.blocks / f"{block_id}.npz"
+
+
+def _maps_stand(out: ItemFolder, item_id: str, ledger: Ledger) -> bool:
+    """True where the maps of an item were finished and are still the same files."""
+    said = ledger.fact(item_id, "maps")
+    if said is None or not (out.labels.exists() and out.confidence.exists()):
+        return False
+    return bool(json.loads(said) == [sha256_file(out.labels), sha256_file(out.confidence)])
+
+
+def settle(plan: RunPlan, item: ItemPlan, ledger: Ledger, mapper: BlockMap) -> SpectralInterpreter:
+    """The interpreter of a scene; an automatic threshold is measured over all its blocks, once."""
+    method, index, threshold = fit(plan.recipe.segment.method, item.view.scene.band_names, plan.recipe.segment.threshold)
+    said = ledger.fact(item.id, "threshold")
+    if threshold is None and said is not None:
+        threshold = Threshold(**json.loads(said))
+    if threshold is None:
+        tasks = [CountTask(item.view, block, index) for block in item.blocks(plan.recipe.segment.block_px)]
+        histogram: NDArray[np.int64] = np.zeros(BINS, np.int64)
+        for counts in mapper(count_block, tasks):
+            histogram += counts
+        threshold = automatic_threshold(index, histogram)
+    # Rounded as it is published, so that anyone who repeats the run from its outputs cuts at the same number.
+    threshold = Threshold(**threshold.as_json())
+    ledger.set_fact(item.id, "threshold", json.dumps(threshold.as_json()))
+    return SpectralInterpreter(method, index, threshold)
+
+
+def _assemble(
+    plan: RunPlan, item: ItemPlan, interpreter: SpectralInterpreter, out: ItemFolder, lattice: list[Block]
+) -> None:
+    def layer(name: str) -> Iterator[tuple[Window, NDArray[np.generic]]]:
+        for block in lattice:
+            stored = _stored(out, block.id)
+            if stored.exists():
+                yield block.core.relative_to(item.extent), getattr(read_block(stored), name)
+
+    tags = {
+        "SCENE": item.id,
+        "METHOD": f"{interpreter.name} ({interpreter.version})",
+        "MADE_BY": MADE_BY,
+        "ATTRIBUTION": item.attribution,
+        "LICENCE": item.licence,
+    }
+    write_cog(out.labels, item.grid, label_layer(plan.legend, tags), layer("labels"))
+    write_cog(out.confidence, item.grid, confidence_layer(tags), layer("confidence"))
+    write_quicklook(out.quicklook, out.labels, plan.legend)
+
+
+def refuse_nothing_seen(outcomes: list[ItemOutcome]) -> None:
+    """Raise where no pixel of any scene was observed: the maps are kept, but they say nothing.
+
+    Raises:
+        NoDataError: with how much was cloud.
+    """
+    if outcomes and all(o.coverage == 0 and not o.failed for o in outcomes):
+        cloud = max(o.obscured_share for o in outcomes)
+        raise NoDataError(
+            f"nothing was observed in {len(outcomes)} scene(s): every wanted pixel is nodata"
+            + (f" or cloud (up to {100 * cloud:.0f} %)" if cloud else "")
+            + "; check the nodata value and the area asked for. The empty maps are kept"
+        )

@@ -1,0 +1,1 @@
+"""Raster to class map: spectral methods and networks behind one protocol."""

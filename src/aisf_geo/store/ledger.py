@@ -1,0 +1,98 @@
+"""What is done, block by block: the reason a killed run resumes and a hole is never silent."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Literal
+
+from aisf_geo.errors import OutputError
+
+#: Version of the tables below, kept in the file itself.
+LEDGER_VERSION = 1
+
+State = Literal["done", "nodata", "cloudy", "failed"]
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS block (
+  item TEXT NOT NULL, block TEXT NOT NULL, state TEXT NOT NULL, reason TEXT, digest TEXT, seconds REAL NOT NULL,
+  pixels INTEGER NOT NULL, valid_px INTEGER NOT NULL, obscured_px INTEGER NOT NULL,
+  PRIMARY KEY (item, block)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fact (item TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (item, name)) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRecord:
+    """How one block ended.
+
+    Attributes:
+        digest: of its labels and confidence, None unless they were written.
+        pixels: pixels asked for; ``valid_px`` of them were decided, ``obscured_px`` hidden by cloud or shadow.
+    """
+
+    item: str
+    block: str
+    state: State
+    reason: str | None
+    digest: str | None
+    seconds: float
+    pixels: int
+    valid_px: int
+    obscured_px: int
+
+
+class Ledger:
+    """The sqlite file of one run; one process writes, any number may read."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path)
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, LEDGER_VERSION):
+            raise OutputError(
+                f"{path}: written by a ledger of version {version}, this program reads version {LEDGER_VERSION}; "
+                "run with --overwrite or use the program version in run.json"
+            )
+        self._connection.executescript(_TABLES)
+        self._connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
+        self._connection.commit()
+
+    def record(self, block: BlockRecord) -> None:
+        """Remember how a block ended, replacing an earlier end of the same block."""
+        with self._connection:
+            self._connection.execute("INSERT OR REPLACE INTO block VALUES (?,?,?,?,?,?,?,?,?)", astuple(block))
+
+    def blocks(self, item: str | None = None) -> list[BlockRecord]:
+        """The recorded blocks of one item, or of all, by item and block id."""
+        where, values = ("WHERE item = ?", (item,)) if item else ("", ())
+        rows = self._connection.execute(f"SELECT * FROM block {where} ORDER BY item, block", values)  # noqa: S608
+        return [BlockRecord(*row) for row in rows]
+
+    def set_fact(self, item: str, name: str, value: str) -> None:
+        """Remember something measured once for an item, such as its threshold, as JSON text."""
+        with self._connection:
+            self._connection.execute("INSERT OR REPLACE INTO fact VALUES (?,?,?)", (item, name, value))
+
+    def fact(self, item: str, name: str) -> str | None:
+        """A remembered fact, or None."""
+        row = self._connection.execute("SELECT value FROM fact WHERE item = ? AND name = ?", (item, name)).fetchone()
+        return row[0] if row else None
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+
+@contextmanager
+def open_ledger(path: Path) -> Iterator[Ledger]:
+    """The ledger at ``path``, made if it is not there, closed afterwards."""
+    ledger = Ledger(path)
+    try:
+        yield ledger
+    finally:
+        ledger.close()

@@ -1,0 +1,291 @@
+"""Minimum mapping unit: regions too small to show become part of the neighbour they share most border with.
+
+The result equals tracing the label map in which the absorbed pixels carry their new codes: regions of equal code that
+meet through an absorbed one become one, and vertices that are no junctions any more disappear.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from aisf_geo.domain.grid import Grid
+from aisf_geo.errors import UsageError
+from aisf_geo.vectorise.polygons import EdgeLengths, Features, to_features
+from aisf_geo.vectorise.regions import RegionTable
+from aisf_geo.vectorise.rings import Arcs, Outlines, chain, close, offsets_of
+from aisf_geo.vectorise.scan import AREA_FRACTION_BITS, Int32Array, Int64Array, UInt8Array, compiled
+
+#: How far from a pixel corner, in pixels, a vertex may lie that is taken for one.
+CORNER_TOLERANCE_PX = 1e-3
+
+
+@dataclass(frozen=True)
+class Absorbed:
+    """Features after small ones were absorbed.
+
+    Attributes:
+        features: in the order of :func:`aisf_geo.vectorise.trace.join`. The confidences of a feature are those of the
+            pixels that had its class from the start: they say nothing about a class a pixel was given afterwards.
+        moved_m2: area by the code it had and the code it has now.
+        absorbed: number of features that became part of one of another code.
+        isolated: number of features below the minimum that stay because all they border on is unobserved.
+    """
+
+    features: Features
+    moved_m2: dict[tuple[int, int], float]
+    absorbed: int
+    isolated: int
+
+
+def absorb_small(features: Features, min_area_m2: float, grid: Grid) -> Absorbed:
+    """Features of at least ``min_area_m2`` each, apart from isolated ones.
+
+    The smallest goes first, into the neighbour with the longest common border (in mm; then the larger one, then the
+    one whose first pixel comes first), and areas add up as it goes. What is not observed absorbs nothing.
+
+    Args:
+        features: all traced features of a label map, not simplified.
+        min_area_m2: smallest area to keep.
+        grid: grid of that map.
+
+    Raises:
+        UsageError: the outlines do not run along the pixels of the grid.
+    """
+    lengths = EdgeLengths.of(grid)
+    outlines = _outlines(features, grid)
+    sides = _sides(outlines, lengths, grid)
+    group = _Absorption(features, sides).run(min_area_m2)
+    kept, index = np.unique(group, return_inverse=True)
+    number = index.astype(np.int32)
+    code = features.code[kept]
+    merged, table = _merge(features, sides, number, code)
+    result = to_features(merged, table, grid, lengths)
+    moved = code[number] != features.code
+    moved_m2: defaultdict[tuple[int, int], float] = defaultdict(float)
+    for i in np.flatnonzero(moved):
+        moved_m2[int(features.code[i]), int(code[number[i]])] += float(features.area_m2[i])
+    return Absorbed(
+        features=result.take(np.lexsort((table.first_pixel, table.last_row))),
+        moved_m2=dict(sorted(moved_m2.items())),
+        absorbed=int(moved.sum()),
+        isolated=int((table.area_m2 < min_area_m2).sum()),
+    )
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """The straight sides of all outlines, as one goes around them with the region on the left.
+
+    Attributes:
+        start, end: int32 ``(sides, 2)``, column and row.
+        region: int32 ``(sides,)``, index of the feature.
+        twin: int32 ``(sides,)``, the same side seen from the neighbour; -1 where nothing is observed there.
+        length_mm: int64 ``(sides,)``; integers, so that equal lengths compare equal.
+    """
+
+    start: Int32Array
+    end: Int32Array
+    region: Int32Array
+    twin: Int32Array
+    length_mm: Int64Array
+
+
+def _outlines(features: Features, grid: Grid) -> Outlines:
+    """The features' rings as grid vertices."""
+    t = grid.transform
+    polygons = features.geometry if t.determinant < 0 else shapely.reverse(features.geometry)
+    if not len(features):
+        return Outlines(np.empty((0, 2), np.int32), np.zeros(1, np.int64), np.zeros(1, np.int64))
+    kind, xy, offsets = shapely.to_ragged_array(polygons)
+    inverse = ~t
+    place = np.stack(
+        [
+            inverse.a * xy[:, 0] + inverse.b * xy[:, 1] + inverse.c,
+            inverse.d * xy[:, 0] + inverse.e * xy[:, 1] + inverse.f,
+        ],
+        axis=1,
+    )
+    corners = np.rint(place)
+    along = (np.diff(corners, axis=0) == 0).any(axis=1)
+    along[offsets[0][1:-1] - 1] = True  # from one ring to the next
+    if kind != shapely.GeometryType.POLYGON or np.abs(place - corners).max() > CORNER_TOLERANCE_PX or not along.all():
+        raise UsageError("absorb: the features do not run along the grid's pixels; absorb before simplifying")
+    return Outlines(corners.astype(np.int32), offsets[0].astype(np.int64), offsets[1].astype(np.int64))
+
+
+def _sides(outlines: Outlines, lengths: EdgeLengths, grid: Grid) -> _Sides:
+    """The sides of the outlines, in their order."""
+    is_start = np.ones(outlines.xy.shape[0], dtype=np.bool_)
+    is_start[outlines.ring_offsets[1:] - 1] = False
+    at = np.flatnonzero(is_start)
+    start, end = outlines.xy[at], outlines.xy[at + 1]
+    ring = np.searchsorted(outlines.ring_offsets, at, side="right") - 1
+    region = (np.searchsorted(outlines.region_offsets, ring, side="right") - 1).astype(np.int32)
+    east_mm = np.rint(lengths.east_m * 1000).astype(np.int64)
+    south_mm = np.rint(lengths.south_m * 1000).astype(np.int64)
+    length_mm = np.abs(end[:, 0] - start[:, 0]) * east_mm[start[:, 1]] + np.abs(
+        south_mm[end[:, 1]] - south_mm[start[:, 1]]
+    )
+    return _Sides(start, end, region, _twins(start, end, grid.shape.width), length_mm)
+
+
+def _vertex_key(xy: Int32Array, width: int) -> Int64Array:
+    """One number for each grid vertex."""
+    return xy[:, 1].astype(np.int64) * (width + 1) + xy[:, 0]
+
+
+def _twins(start: Int32Array, end: Int32Array, width: int) -> Int32Array:
+    """The side that runs the other way, -1 where there is none.
+
+    Neighbours share all vertices of their border, so that a side is known by its upper or left end and direction.
+    """
+    upright = start[:, 0] == end[:, 0]
+    key = _vertex_key(np.minimum(start, end), width) * 2 + upright
+    order = np.argsort(key, kind="stable")
+    pair = np.flatnonzero(key[order[:-1]] == key[order[1:]])
+    twin = np.full(key.size, -1, dtype=np.int32)
+    twin[order[pair]], twin[order[pair + 1]] = order[pair + 1], order[pair]
+    return twin
+
+
+class _Absorption:
+    """The growing groups of features: codes, areas and common borders of the groups so far."""
+
+    def __init__(self, features: Features, sides: _Sides) -> None:
+        self.code: list[int] = features.code.tolist()
+        self.area_m2: list[float] = features.area_m2.tolist()
+        self.first_pixel: list[int] = features.first_pixel.tolist()
+        self.parent = list(range(len(features)))
+        self.border_mm: list[dict[int, int]] = [{} for _ in self.parent]
+        shared = np.flatnonzero(sides.twin >= 0)
+        pair = sides.region[shared].astype(np.int64) * len(features) + sides.region[sides.twin[shared]]
+        pairs, index = np.unique(pair, return_inverse=True)
+        total = np.zeros(pairs.size, dtype=np.int64)
+        np.add.at(total, index, sides.length_mm[shared])
+        for key, length_mm in zip(pairs.tolist(), total.tolist(), strict=True):
+            self.border_mm[key // len(features)][key % len(features)] = length_mm
+
+    def run(self, min_area_m2: float) -> NDArray[np.int64]:
+        """Absorb until no group with a neighbour is too small; the group of every feature, named by a member."""
+        heap = [(area, self.first_pixel[i], i) for i, area in enumerate(self.area_m2) if area < min_area_m2]
+        heapq.heapify(heap)
+        while heap:
+            area_m2, _, small = heapq.heappop(heap)
+            outdated = self.parent[small] != small or self.area_m2[small] != area_m2
+            if outdated or not self.border_mm[small]:
+                continue
+            grown = max(self.border_mm[small], key=lambda other: self._rank(small, other))
+            self._merge(small, grown)
+            for other in [o for o in self.border_mm[grown] if self.code[o] == self.code[grown]]:
+                self._merge(other, grown)
+            if self.area_m2[grown] < min_area_m2:
+                heapq.heappush(heap, (self.area_m2[grown], self.first_pixel[grown], grown))
+        return np.array([self._group(i) for i in range(len(self.parent))], dtype=np.int64)
+
+    def _rank(self, small: int, other: int) -> tuple[int, float, int]:
+        return self.border_mm[small][other], self.area_m2[other], -self.first_pixel[other]
+
+    def _merge(self, small: int, grown: int) -> None:
+        """Make ``small`` part of ``grown``."""
+        self.parent[small] = grown
+        self.area_m2[grown] += self.area_m2[small]
+        self.first_pixel[grown] = min(self.first_pixel[grown], self.first_pixel[small])
+        for other, length_mm in self.border_mm[small].items():
+            del self.border_mm[other][small]
+            if other != grown:
+                total_mm = self.border_mm[grown].get(other, 0) + length_mm
+                self.border_mm[grown][other] = self.border_mm[other][grown] = total_mm
+        self.border_mm[small] = {}
+
+    def _group(self, i: int) -> int:
+        while self.parent[i] != i:
+            self.parent[i] = self.parent[self.parent[i]]
+            i = self.parent[i]
+        return i
+
+
+def _merge(features: Features, sides: _Sides, number: Int32Array, code: UInt8Array) -> tuple[Outlines, RegionTable]:
+    """Outlines and sums of the groups: feature ``i`` is part of group ``number[i]``, whose code is given."""
+    group = number[sides.region]
+    outer = (sides.twin < 0) | (group[sides.twin] != group)
+    start, end, open_side = sides.start[outer], sides.end[outer], sides.twin[outer] < 0
+    group = group[outer].astype(np.int32)
+    side_px = np.abs(end - start).sum(axis=1)
+    border_px = np.bincount(group, side_px, code.size).astype(np.int64)
+    open_px = np.bincount(group[open_side], side_px[open_side], code.size).astype(np.int64)
+    whole = np.floor(features.area_m2)
+    same = features.code == code[number]
+    counts = features.counts.restricted(same)
+    table = RegionTable(
+        code=features.code,
+        pixels=features.pixels,
+        first_pixel=features.first_pixel,
+        last_row=features.last_row,
+        area_whole_m2=whole.astype(np.int64),
+        area_fraction=np.rint((features.area_m2 - whole) * (1 << AREA_FRACTION_BITS)).astype(np.int64),
+        border_px=np.zeros(len(features), np.int64),
+        open_px=np.zeros(len(features), np.int64),
+        counts=counts,
+    ).merged(number)
+    arcs = _arcs(start, end, group)
+    return close(arcs, code.size), replace(table, code=code, border_px=border_px, open_px=open_px)
+
+
+def _arcs(start: Int32Array, end: Int32Array, group: Int32Array) -> Arcs:
+    """The sides that are left, put one behind the other."""
+    width = int(max(start[:, 0].max(initial=0), end[:, 0].max(initial=0)))
+    start_key, end_key = _vertex_key(start, width), _vertex_key(end, width)
+    by_start = np.argsort(start_key, kind="stable").astype(np.int32)
+    first = np.searchsorted(start_key[by_start], end_key)
+    successor, crossed = _follow(start, end, group, start_key, end_key, by_start, first)
+    turns = ((end - start)[:, 0] == 0) != ((end - start)[successor, 0] == 0)
+    # A side's end is a vertex of every outline there, or of none: it is one where any of them turns.
+    corners = np.unique(end_key[turns])
+    kept = np.isin(start_key, corners)
+    xy = start.copy()
+    xy[crossed, 0] = ~xy[crossed, 0]
+    chains = chain(successor)
+    lengths = offsets_of(kept[chains.order].astype(np.int64))[chains.first]
+    return Arcs(
+        xy[chains.order][kept[chains.order]], lengths, group[chains.order[chains.first[:-1]]], chains.closed_successor()
+    )
+
+
+@compiled
+def _follow(
+    start: Int32Array,
+    end: Int32Array,
+    group: Int32Array,
+    start_key: Int64Array,
+    end_key: Int64Array,
+    by_start: Int32Array,
+    first: Int64Array,
+) -> tuple[Int32Array, NDArray[np.bool_]]:
+    """The side of the same group that goes on where a side ends, and which sides start where their group meets itself.
+
+    There are two to choose from at a saddle; the turn to the left stays at the same pixel.
+    """
+    successor = np.empty(start.shape[0], np.int32)
+    crossed = np.zeros(start.shape[0], np.bool_)
+    for i in range(start.shape[0]):
+        found, p = -1, first[i]
+        while p < by_start.size and start_key[by_start[p]] == end_key[i]:
+            j = by_start[p]
+            p += 1
+            if group[j] != group[i]:
+                continue
+            if found >= 0:
+                crossed[j] = crossed[found] = True
+                dx, dy = end[i, 0] - start[i, 0], end[i, 1] - start[i, 1]
+                # Rows run south, so a left turn has a negative cross product.
+                if dx * (end[j, 1] - start[j, 1]) - dy * (end[j, 0] - start[j, 0]) > 0:
+                    continue
+            found = j
+        successor[i] = found
+    return successor, crossed
