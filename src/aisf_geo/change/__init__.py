@@ -1,0 +1,1 @@
+"""Two or more epochs to transitions."""

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from aisf_geo.domain.grid import Window
 from aisf_geo.domain.legend import NOT_OBSERVED, UNKNOWN
+from aisf_geo.domain.provenance import MADE_BY
 from aisf_geo.domain.tiling import blocks
 from aisf_geo.errors import GridError
 from aisf_geo.indicators.series import ClearedArea
 from aisf_geo.indicators.zonal import Zone, ZoneAreas, add_window, start_zones
-from aisf_geo.pipeline.plan import ItemPlan, RunPlan
-from aisf_geo.pipeline.segment import ItemOutcome
+from aisf_geo.pipeline.mapped import MappedItem, legend_of
 from aisf_geo.recipe import Clearing
 from aisf_geo.store.raster import Layer, read_pixels, thumbnail, write_cog, write_png
 from aisf_geo.store.run import RunFolder
@@ -36,14 +36,14 @@ class ClearingDates:
         later: items after it, in order of time; number ``k`` of the map is ``later[k - 1]``.
     """
 
-    baseline: tuple[ItemPlan, ...]
-    later: tuple[ItemPlan, ...]
+    baseline: tuple[MappedItem, ...]
+    later: tuple[MappedItem, ...]
 
 
-def dates_of(plan: RunPlan, outcomes: Sequence[ItemOutcome], asked: Clearing) -> ClearingDates:
+def dates_of(items: Sequence[MappedItem], asked: Clearing) -> ClearingDates:
     """The dates clear enough to take part, as those of the baseline year and those after it."""
-    clear = {o.item for o in outcomes if o.obscured_share <= asked.max_obscured and o.coverage > 0}
-    dated = [(item, item.period.start.year) for item in plan.items if item.id in clear]
+    clear = [item for item in items if item.obscured_share <= asked.max_obscured and item.coverage > 0]
+    dated = [(item, item.period.start.year) for item in clear]
     return ClearingDates(
         baseline=tuple(item for item, year in dated if year == asked.baseline_year),
         later=tuple(item for item, year in dated if year > asked.baseline_year),
@@ -83,7 +83,7 @@ def _seen(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return (labels != NOT_OBSERVED) & (labels != UNKNOWN)
 
 
-def write_clearing(plan: RunPlan, folder: RunFolder, dates: ClearingDates, clear_dates: int) -> Path:
+def write_clearing(folder: RunFolder, dates: ClearingDates, clear_dates: int) -> Path:
     """Write the map of first clearing dates from the label maps of a run, and a picture of it.
 
     Raises:
@@ -97,9 +97,9 @@ def write_clearing(plan: RunPlan, folder: RunFolder, dates: ClearingDates, clear
         )
     colours = {code: (*colour, 255) for code, colour in clearing_colours(len(dates.later)).items()}
     names = clearing_names(dates)
-    layer = Layer("first cleared", "uint8", NOT_OBSERVED, "NEAREST", colours, names, {"SERIES": plan.recipe.name})
-    grid = plan.items[0].grid
-    write_cog(path, grid, layer, _windows(plan, folder, dates, clear_dates))
+    layer = Layer("first cleared", "uint8", NOT_OBSERVED, "NEAREST", colours, names, {"MADE_BY": MADE_BY})
+    grid = dates.baseline[0].grid
+    write_cog(path, grid, layer, _windows(dates, clear_dates))
     table = np.zeros((256, 4), np.uint8)
     for code, colour in colours.items():
         table[code] = (*colour[:3], 0 if code == NOT_OBSERVED else 255)
@@ -107,17 +107,15 @@ def write_clearing(plan: RunPlan, folder: RunFolder, dates: ClearingDates, clear
     return path
 
 
-def _windows(
-    plan: RunPlan, folder: RunFolder, dates: ClearingDates, clear_dates: int
-) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-    grid = plan.items[0].grid
+def _windows(dates: ClearingDates, clear_dates: int) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+    grid = dates.baseline[0].grid
     off_grid = [i.id for i in dates.baseline + dates.later if not i.grid.same_pixels(grid)]
     if off_grid:
-        raise GridError(f"clearing: {', '.join(off_grid)} lie on another grid than {plan.items[0].id}; warp them to one grid")
-    trees = plan.legend.codes_with_role("tree-cover")
-    for block in blocks(grid, plan.recipe.segment.block_px):
+        raise GridError(f"clearing: {', '.join(off_grid)} lie on another grid than {dates.baseline[0].id}; warp them to one grid")
+    trees = legend_of(dates.baseline[0].labels).codes_with_role("tree-cover")
+    for block in blocks(grid):
         stacks = [
-            np.stack([np.asarray(read_pixels(folder.item(i.id).labels, block.core), np.uint8) for i in items])
+            np.stack([np.asarray(read_pixels(i.labels, block.core), np.uint8) for i in items])
             for items in (dates.baseline, dates.later)
         ]
         yield block.core, first_cleared(stacks[0], stacks[1], trees, clear_dates)
@@ -147,13 +145,11 @@ def clearing_colours(later: int) -> dict[int, tuple[int, int, int]]:
     }
 
 
-def cleared_in_zones(
-    plan: RunPlan, clearing: Path, dates: ClearingDates, zones: Sequence[Zone]
-) -> list[tuple[ClearedArea, ...]]:
+def cleared_in_zones(clearing: Path, dates: ClearingDates, zones: Sequence[Zone]) -> list[tuple[ClearedArea, ...]]:
     """For each zone, the cumulative cleared area on each date after the baseline year."""
-    grid = plan.items[0].grid
+    grid = dates.baseline[0].grid
     areas = start_zones(zones, grid)
-    for block in blocks(grid, plan.recipe.segment.block_px):
+    for block in blocks(grid):
         add_window(areas, zones, grid, block.core, read_pixels(clearing, block.core))
     return [_cumulative(account, dates) for account in areas]
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import shapely
@@ -14,12 +15,14 @@ from aisf_geo.domain.grid import Grid
 from aisf_geo.domain.indicator import IndicatorValue
 from aisf_geo.domain.legend import UNKNOWN, Legend, Role
 from aisf_geo.domain.tiling import blocks
+from aisf_geo.errors import RecipeError
 from aisf_geo.indicators import registry
 from aisf_geo.indicators.series import ClearedArea, Observation, ZoneSeries
 from aisf_geo.indicators.zonal import Zone, ZoneAreas, add_window, start_zones
 from aisf_geo.pipeline.clearing import cleared_in_zones, dates_of, write_clearing
-from aisf_geo.pipeline.plan import ItemPlan, RunPlan
-from aisf_geo.pipeline.segment import ItemOutcome
+from aisf_geo.pipeline.mapped import MappedItem, legend_of, mapped_items
+from aisf_geo.pipeline.plan import read_zones
+from aisf_geo.recipe import Recipe, parse_recipe
 from aisf_geo.store.files import write_text
 from aisf_geo.store.raster import read_pixels
 from aisf_geo.store.run import RunFolder, write_json
@@ -45,34 +48,39 @@ CSV_COLUMNS = (
 )
 
 
-def measure(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome], models: tuple[str, ...]) -> list[IndicatorValue]:
-    """Compute the recipe's indicators from the maps of a run and write them."""
-    wanted = [registry.definition(code) for code in plan.recipe.indicators]
-    cleared: list[tuple[ClearedArea, ...]] = [()] * len(plan.zones)
-    if (asked := plan.recipe.clearing) is not None:
-        dates = dates_of(plan, outcomes, asked)
-        clearing = write_clearing(plan, folder, dates, asked.clear_dates)
-        cleared = cleared_in_zones(plan, clearing, dates, plan.zones)
-    observed = [observe(plan, item, folder) for item in plan.items] if wanted else []
+def measure(folder: RunFolder, recipe: Recipe, zones: Sequence[Zone]) -> list[IndicatorValue]:
+    """Compute the recipe's indicators from the maps of a run and write them.
+
+    Args:
+        zones: in the CRS of the first map.
+    """
+    wanted = [registry.definition(code) for code in recipe.indicators]
+    items = mapped_items(folder)
+    cleared: list[tuple[ClearedArea, ...]] = [()] * len(zones)
+    if recipe.clearing is not None:
+        dates = dates_of(items, recipe.clearing)
+        cleared = cleared_in_zones(write_clearing(folder, dates, recipe.clearing.clear_dates), dates, zones)
+    observed = [observe(item, zones, items[0].grid) for item in items] if wanted else []
+    models = tuple(dict.fromkeys(item.method for item in items))
     values = []
-    for place, zone in enumerate(plan.zones):
+    for place, zone in enumerate(zones):
         seen = tuple(of_item[place] for of_item in observed)
-        outside = not zone.geometry.intersects(shapely.box(*plan.items[0].grid.bounds))
+        outside = not zone.geometry.intersects(shapely.box(*items[0].grid.bounds))
         series = ZoneSeries(zone.id, zone.name, seen, cleared[place], outside)
         for what in wanted:
-            values += registry.evaluate(what, series, plan.recipe.min_coverage, models, plan.digest)
+            values += registry.evaluate(what, series, recipe.min_coverage, models, folder.read_run()["plan_digest"])
     write_indicators(folder, values)
     return values
 
 
-def observe(plan: RunPlan, item: ItemPlan, folder: RunFolder) -> list[Observation]:
-    """The class areas of one map in each zone."""
-    grid, labels = item.grid, folder.item(item.id).labels
-    zones = on_grid(plan.zones, plan.items[0].grid, grid)
-    areas = start_zones(zones, grid)
-    for block in blocks(grid, plan.recipe.segment.block_px):
-        add_window(areas, zones, grid, block.core, read_pixels(labels, block.core))
-    return [observation(item, account, plan.legend) for account in areas]
+def observe(item: MappedItem, zones: Sequence[Zone], known: Grid) -> list[Observation]:
+    """The class areas of one map in each zone, zones given in the CRS of ``known``."""
+    grid, placed = item.grid, on_grid(zones, known, item.grid)
+    areas = start_zones(placed, grid)
+    for block in blocks(grid):
+        add_window(areas, placed, grid, block.core, read_pixels(item.labels, block.core))
+    legend = legend_of(item.labels)
+    return [observation(item, account, legend) for account in areas]
 
 
 def on_grid(zones: Sequence[Zone], known: Grid, grid: Grid) -> Sequence[Zone]:
@@ -85,7 +93,7 @@ def on_grid(zones: Sequence[Zone], known: Grid, grid: Grid) -> Sequence[Zone]:
     return [Zone(z.id, z.name, g) for z, g in zip(zones, moved, strict=True)]
 
 
-def observation(item: ItemPlan, account: ZoneAreas, legend: Legend) -> Observation:
+def observation(item: MappedItem, account: ZoneAreas, legend: Legend) -> Observation:
     """The account of one zone and map by what its classes stand for."""
     by_role: dict[Role, float] = {c.role: 0.0 for c in legend.classes}
     for c in legend.classes:
@@ -117,3 +125,22 @@ def read_indicators(folder: RunFolder) -> list[dict[str, Any]]:
         return []
     rows: list[dict[str, Any]] = json.loads(folder.indicators.read_text(encoding="utf-8"))
     return rows
+
+
+def measure_again(
+    path: Path, zones: Path, id_column: str | None, name_column: str | None
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Compute the indicators of a finished run for other zones; returns what to know of the zones, and the values.
+
+    Raises:
+        DataError: the folder is not a run.
+        RecipeError: the run computed no indicators, or a zone column is missing.
+        GridError: invalid zones, or none touches the imagery.
+    """
+    folder = RunFolder(path)
+    recipe = parse_recipe(folder.read_run()["recipe"], "in run.json")
+    if not recipe.indicators:
+        raise RecipeError(f"{path}: its recipe asks for no indicators, so there is nothing to compute; add some and run it")
+    warnings: list[str] = []
+    placed = read_zones(zones, id_column, name_column, mapped_items(folder)[0].grid, warnings)
+    return warnings, [value.as_json() for value in measure(folder, recipe, placed)]

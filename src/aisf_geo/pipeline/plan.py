@@ -12,7 +12,6 @@ import shapely
 
 from aisf_geo.domain.grid import Grid, Window
 from aisf_geo.domain.legend import Legend
-from aisf_geo.domain.period import Period
 from aisf_geo.domain.provenance import sha256_json
 from aisf_geo.domain.tiling import Block, blocks
 from aisf_geo.errors import GridError, RecipeError, UsageError
@@ -76,16 +75,6 @@ class ItemPlan:
         """The grid of the outputs."""
         return self.view.grid.crop(self.extent)
 
-    @property
-    def period(self) -> Period:
-        """When the scene was acquired.
-
-        Raises:
-            UsageError: its source does not say.
-        """
-        if self.view.scene.period is None:
-            raise UsageError(f"scene {self.id}: no acquisition date is stated, figures over time need one")
-        return self.view.scene.period
 
     def blocks(self, block_px: int) -> list[Block]:
         """The blocks that hold a wanted pixel, cut at the extent; the lattice is that of the whole grid."""
@@ -286,6 +275,6 @@ def _check_indicators(plan: RunPlan) -> None:
             raise RecipeError(f"indicators: {what.formula} needs the section 'clearing' in the recipe")
     clearing = plan.recipe.clearing
     if clearing is not None:
-        years = sorted({i.period.start.year for i in plan.items})
+        years = sorted({i.view.scene.period.start.year for i in plan.items if i.view.scene.period})
         if clearing.baseline_year not in years:
             raise RecipeError(f"clearing.baseline_year: no scene in {clearing.baseline_year}; there are scenes in {years}")

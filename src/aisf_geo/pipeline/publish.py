@@ -24,7 +24,12 @@ def publish_item(plan: RunPlan, item: ItemPlan, folder: RunFolder, outcome: Item
         grid=item.grid,
         period=item.view.scene.period,
         legend=plan.legend,
-        method={"name": item.method.name, "index": item.index.name, "threshold": threshold, "source": item.index.source},
+        method={
+            "name": item.method.name,
+            "version": f"{item.index.name}>{threshold['value']:g}",
+            "threshold": threshold,
+            "source": item.index.source,
+        },
         coverage=outcome.coverage,
         obscured_share=outcome.obscured_share,
         attribution=item.attribution,

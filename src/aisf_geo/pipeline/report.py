@@ -21,6 +21,7 @@ from aisf_geo.indicators.zonal import Zone
 from aisf_geo.ingest.read import read_thumbnail
 from aisf_geo.pipeline.clearing import NO_BASELINE_TREES, STANDING, clearing_colours, clearing_names, dates_of
 from aisf_geo.pipeline.identity import versions
+from aisf_geo.pipeline.mapped import mapped_items
 from aisf_geo.pipeline.measure import on_grid, read_indicators
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
 from aisf_geo.pipeline.segment import ItemOutcome
@@ -148,7 +149,7 @@ def _maps(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> 
     ]
     clearing = folder.change / "clearing" / "clearing.tif"
     if plan.recipe.clearing is not None and clearing.exists():
-        dates = dates_of(plan, outcomes, plan.recipe.clearing)
+        dates = dates_of(mapped_items(folder), plan.recipe.clearing)
         codes = thumbnail(clearing, MAP_PX)
         table, names, colours = np.zeros((256, 4), np.uint8), clearing_names(dates), clearing_colours(len(dates.later))
         shown = [k for k in np.unique(codes).tolist() if STANDING < k < NO_BASELINE_TREES]

@@ -114,16 +114,10 @@ def finish(plan: RunPlan, folder: RunFolder) -> int:
     """Indicators, STAC collection and report, from what lies in the run folder; returns how many values there are."""
     with open_ledger(folder.ledger) as ledger:
         outcomes = [outcome(item.id, ledger, computed=0) for item in plan.items]
-        models = tuple(dict.fromkeys(method_used(ledger.fact(i.id, "threshold"), i) for i in plan.items))
-    values = measure(plan, folder, outcomes, models)
+    values = measure(folder, plan.recipe, plan.zones)
     publish_collection(plan, folder)
     write_report(plan, folder, outcomes)
     return len(values)
-
-
-def method_used(threshold: str | None, item: ItemPlan) -> str:
-    """Name of the method and index an item was interpreted with."""
-    return f"{item.method.name}/{item.index.name}" if threshold else item.method.name
 
 
 def check(outcomes: list[ItemOutcome]) -> None:

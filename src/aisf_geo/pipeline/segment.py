@@ -18,6 +18,7 @@ from aisf_geo.domain.tiling import Block, blocks
 from aisf_geo.errors import NoDataError
 from aisf_geo.ingest.cube import median_over_time
 from aisf_geo.ingest.quality import SHADOW_BANDS
+from aisf_geo.pipeline.mapped import LEGEND_TAG, legend_json
 from aisf_geo.pipeline.mapper import BlockMap
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
 from aisf_geo.pipeline.work import BlockTask, CountTask, block_digest, count_block, interpret_block, median_path, read_block
@@ -149,6 +150,7 @@ def _assemble(
         "MADE_BY": MADE_BY,
         "ATTRIBUTION": item.attribution,
         "LICENCE": item.licence,
+        LEGEND_TAG: legend_json(plan.legend),
     }
     write_cog(out.labels, item.grid, label_layer(plan.legend, tags), layer("labels"))
     write_cog(out.confidence, item.grid, confidence_layer(tags), layer("confidence"))
