@@ -8,15 +8,16 @@ import pystac
 
 from aisf_geo.pipeline.identity import versions
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
-from aisf_geo.pipeline.segment import ItemOutcome
+from aisf_geo.pipeline.segment import outcome
 from aisf_geo.store.ledger import open_ledger
 from aisf_geo.store.run import RunFolder
 from aisf_geo.store.stac import ItemRecord, item_of, write_collection, write_item
 
 
-def publish_item(plan: RunPlan, item: ItemPlan, folder: RunFolder, outcome: ItemOutcome) -> None:
+def publish_item(plan: RunPlan, item: ItemPlan, folder: RunFolder) -> None:
     """Write the STAC item of one interpreted scene."""
     with open_ledger(folder.ledger) as ledger:
+        account = outcome(item.id, ledger, computed=0)
         threshold = json.loads(ledger.fact(item.id, "threshold") or "null")
     record = ItemRecord(
         id=item.id,
@@ -30,8 +31,8 @@ def publish_item(plan: RunPlan, item: ItemPlan, folder: RunFolder, outcome: Item
             "threshold": threshold,
             "source": item.index.source,
         },
-        coverage=outcome.coverage,
-        obscured_share=outcome.obscured_share,
+        coverage=account.coverage,
+        obscured_share=account.obscured_share,
         attribution=item.attribution,
         licence=item.licence,
         software=versions(),

@@ -50,7 +50,7 @@ def run(plan: RunPlan, out: Path, existing: Existing, mapper: BlockMap = map_her
         for item in plan.items:
             outcomes.append(segment_stage(plan, item, folder, mapper, on_block))
             vectorise_item(plan, item, folder)
-            publish_item(plan, item, folder, outcomes[-1])
+            publish_item(plan, item, folder)
         count = finish(plan, folder)
         check(outcomes)
     return RunOutcome(out, tuple(outcomes), count)
@@ -112,12 +112,16 @@ def segment_stage(plan: RunPlan, item: ItemPlan, folder: RunFolder, mapper: Bloc
 
 def finish(plan: RunPlan, folder: RunFolder) -> int:
     """Indicators, STAC collection and report, from what lies in the run folder; returns how many values there are."""
-    with open_ledger(folder.ledger) as ledger:
-        outcomes = [outcome(item.id, ledger, computed=0) for item in plan.items]
     values = measure(folder, plan.recipe, plan.zones)
     publish_collection(plan, folder)
-    write_report(plan, folder, outcomes)
+    write_report(plan, folder, outcomes_of(plan, folder))
     return len(values)
+
+
+def outcomes_of(plan: RunPlan, folder: RunFolder) -> list[ItemOutcome]:
+    """How the items of a run stand, by its ledger."""
+    with open_ledger(folder.ledger) as ledger:
+        return [outcome(item.id, ledger, computed=0) for item in plan.items]
 
 
 def check(outcomes: list[ItemOutcome]) -> None:

@@ -73,11 +73,20 @@ class Lattice:
 
 @dataclass(frozen=True, slots=True)
 class _Patch:
-    """One patch of a block: its place in the grid and the pixels of the block that it answers."""
+    """One patch of a block: where it lies, and ``place``, the pixels of the block that it answers, in the grid."""
 
     rows: Span
     cols: Span
-    answers: Window
+    place: Window
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Logits ``(channel, y, x)`` of a whole patch, of which those ``inside`` hold for ``place`` in the grid."""
+
+    logits: NDArray[np.float32]
+    inside: Window
+    place: Window
 
 
 class NetworkInterpreter:
@@ -158,9 +167,9 @@ class NetworkInterpreter:
         Raises as :meth:`decide`.
         """
         scores = np.zeros((self.card.output_channels, core.height, core.width), np.float32)
-        for logits, answers in self._answers(raster, read, core):
-            rows, cols = answers.relative_to(core).slices
-            scores[:, rows, cols] = logits
+        for answer in self._answers(raster, read, core):
+            rows, cols = answer.place.relative_to(core).slices
+            scores[:, rows, cols] = answer.logits[:, *answer.inside.slices]
         return scores
 
     def _decide(self, heads: tuple[Head, ...], raster: Raster, read: Window, core: Window) -> dict[str, Decision]:
@@ -169,36 +178,27 @@ class NetworkInterpreter:
             head.name: Decision(np.full(shape, NOT_OBSERVED, np.uint8), np.full(shape, NO_CONFIDENCE, np.uint8))
             for head in heads
         }
-        for logits, answers in self._answers(raster, read, core):
-            valid = raster.valid[answers.relative_to(read).slices]
-            place = answers.relative_to(core).slices
+        for answer in self._answers(raster, read, core):
+            valid = np.ascontiguousarray(raster.valid[answer.place.relative_to(read).slices])
+            place = answer.place.relative_to(core).slices
             for head, channels in self._head_channels():
                 if decision := found.get(head.name):
-                    codes = np.array([entry.code for entry in head.legend.classes], np.uint8)
-                    _decide_pixels(
-                        logits[channels],
-                        valid,
-                        codes,
-                        np.float32(1 / head.temperature),
-                        np.float32(head.unknown_below),
-                        decision.labels[place],
-                        decision.confidence[place],
-                    )
+                    labels, confidence = _decided(head, answer.logits[channels], answer.inside, valid)
+                    decision.labels[place], decision.confidence[place] = labels, confidence
         return found
 
-    def _answers(self, raster: Raster, read: Window, core: Window) -> Iterator[tuple[NDArray[np.float32], Window]]:
-        """Logits ``(channel, y, x)`` of piece after piece of ``core``, and the piece; none without a valid pixel."""
+    def _answers(self, raster: Raster, read: Window, core: Window) -> Iterator[_Answer]:
+        """The network's answer to piece after piece of ``core``; none for a piece without a valid pixel."""
         values = raster.values if raster.bands == self.bands else np.stack([raster.band(name) for name in self.bands])
         patches = [
-            patch for patch in self._patches(read, core) if raster.valid[patch.answers.relative_to(read).slices].any()
+            patch for patch in self._patches(read, core) if raster.valid[patch.place.relative_to(read).slices].any()
         ]
         for i in range(0, len(patches), self.runtime.batch):
             chunk = patches[i : i + self.runtime.batch]
             batch = np.stack([self._network_input(values, raster.valid, patch, read) for patch in chunk])
             for patch, logits in zip(chunk, self.runtime.predict(batch), strict=True):
-                inside = Window(patch.rows.start, patch.cols.start, self.card.patch_px, self.card.patch_px)
-                rows, cols = patch.answers.relative_to(inside).slices
-                yield logits[:, rows, cols], patch.answers
+                seen = Window(patch.rows.start, patch.cols.start, self.card.patch_px, self.card.patch_px)
+                yield _Answer(logits, patch.place.relative_to(seen), patch.place)
 
     def _patches(self, read: Window, core: Window) -> Iterator[_Patch]:
         rows, cols = self._spans(core, read)
@@ -207,8 +207,8 @@ class NetworkInterpreter:
         for row in rows:
             for col in cols:
                 owned = Window(row.first, col.first, row.end - row.first, col.end - col.first)
-                if answers := owned.intersection(core):
-                    yield _Patch(row, col, answers)
+                if place := owned.intersection(core):
+                    yield _Patch(row, col, place)
 
     def _spans(self, core: Window, within: Window) -> tuple[list[Span], list[Span]]:
         """The patches of ``core`` along rows and columns, seen from a window that holds them, or from the grid."""
@@ -255,7 +255,7 @@ def seam_metric(interpreter: NetworkInterpreter, raster: Raster) -> SeamMetric:
     """How much the cuts show, measured on ``raster`` (a whole grid, a scene or a part of one).
 
     Raises:
-        GridError: the raster is too small to hold patches that do not touch its edge.
+        GridError: the raster is too small to hold patches that do not touch its edge, or holds nothing there.
     """
     lattice = interpreter.lattice
     shift = max(lattice.stride_px // 2 // GRAIN_PX, 1) * GRAIN_PX
@@ -278,6 +278,8 @@ def seam_metric(interpreter: NetworkInterpreter, raster: Raster) -> SeamMetric:
     near = ((row[0] < NEAR_SEAM_PX)[:, None] | (col[0] < NEAR_SEAM_PX)) & clear & observed
     amid = [np.minimum(*distance) > lattice.stride_px // 8 for distance in (row, col)]
     interior = amid[0][:, None] & amid[1] & observed
+    if not (near.any() and interior.any()):
+        raise GridError("seam metric: nothing was observed near an inner seam or away from it; give another raster")
     network_px = interpreter.network_px(raster.grid.full_window, raster.grid)
     return SeamMetric(float(difference[near].mean()), float(difference[interior].mean()), network_px / (height * width))
 
@@ -316,35 +318,79 @@ def _normalise(
                 pixels[b, y, x] = (values[b, y, x] - mean[b]) * gain[b] if valid[y, x] else np.float32(0)
 
 
+def _decided(
+    head: Head, logits: NDArray[np.float32], inside: Window, valid: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Labels and confidence ``(y, x)`` of the pixels ``inside`` a patch; of equal classes the first wins.
+
+    Compiled loops with numpy's vector exponential between them: a third of the time of either alone.
+    """
+    shape = (inside.height, inside.width)
+    best, powers = np.empty(shape, np.uint8), np.empty((len(logits), *shape), np.float32)
+    labels, confidence = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+    _compare(np.ascontiguousarray(logits), inside.row, inside.col, np.float32(1 / head.temperature), best, powers)
+    np.exp(powers, out=powers)
+    codes = np.array([entry.code for entry in head.legend.classes], np.uint8)
+    _quantise(powers, best, valid, codes, np.float32(head.unknown_below), labels, confidence)
+    return labels, confidence
+
+
 @njit(nogil=True, cache=True)
-def _decide_pixels(
+def _compare(
     logits: NDArray[np.float32],
+    row: int,
+    col: int,
+    inverse_temperature: np.float32,
+    best: NDArray[np.uint8],
+    powers: NDArray[np.float32],
+) -> None:
+    """From ``row`` and ``col`` of ``logits`` on: index of the best class, and the exponents of the softmax."""
+    classes, height, width = powers.shape
+    top = np.empty(width, np.float32)
+    index = np.empty(width, np.int32)
+    for y in range(height):
+        for x in range(width):
+            top[x] = logits[0, row + y, col + x]
+            index[x] = 0
+        for k in range(1, classes):
+            candidate = np.int32(k)
+            for x in range(width):
+                # Without a branch, and with operands of equal width, so that the compiler makes vectors of it.
+                score = logits[k, row + y, col + x]
+                better = score > top[x]
+                index[x] = candidate if better else index[x]
+                top[x] = score if better else top[x]
+        for x in range(width):
+            best[y, x] = index[x]
+        for k in range(classes):
+            for x in range(width):
+                powers[k, y, x] = (logits[k, row + y, col + x] - top[x]) * inverse_temperature
+
+
+@njit(nogil=True, cache=True)
+def _quantise(
+    powers: NDArray[np.float32],
+    best: NDArray[np.uint8],
     valid: NDArray[np.bool_],
     codes: NDArray[np.uint8],
-    inverse_temperature: np.float32,
     unknown_below: np.float32,
     labels: NDArray[np.uint8],
     confidence: NDArray[np.uint8],
 ) -> None:
-    """Softmax, best class and its probability in one sweep of ``logits (class, y, x)``; the first of equals wins."""
-    classes, height, width = logits.shape
-    best = np.empty(width, np.int64)
-    top = np.empty(width, np.float32)
+    """Labels and confidence from the softmax's terms, of which that of the best class is 1."""
+    classes, height, width = powers.shape
     total = np.empty(width, np.float32)
     for y in range(height):
-        top[:] = logits[0, y]
-        best[:] = 0
+        for x in range(width):
+            total[x] = powers[0, y, x]
         for k in range(1, classes):
             for x in range(width):
-                if logits[k, y, x] > top[x]:
-                    top[x] = logits[k, y, x]
-                    best[x] = k
-        total[:] = 0
-        for k in range(classes):
-            for x in range(width):
-                total[x] += np.exp((logits[k, y, x] - top[x]) * inverse_temperature)
+                total[x] += powers[k, y, x]
         for x in range(width):
-            if valid[y, x]:
-                probability = np.float32(1) / total[x]
-                labels[y, x] = codes[best[x]] if probability >= unknown_below else UNKNOWN
+            probability = np.float32(1) / total[x]
+            if not valid[y, x]:
+                labels[y, x] = NOT_OBSERVED
+                confidence[y, x] = NO_CONFIDENCE
+            else:
+                labels[y, x] = codes[best[y, x]] if probability >= unknown_below else UNKNOWN
                 confidence[y, x] = np.uint8(probability * np.float32(CONFIDENCE_STEPS) + np.float32(0.5))

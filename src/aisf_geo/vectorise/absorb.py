@@ -60,10 +60,7 @@ def absorb_small(features: Features, min_area_m2: float, grid: Grid) -> Absorbed
     lengths = EdgeLengths.of(grid)
     outlines = _outlines(features, grid)
     sides = _sides(outlines, lengths, grid)
-    group = _Absorption(features, sides).run(min_area_m2)
-    kept, index = np.unique(group, return_inverse=True)
-    number = index.astype(np.int32)
-    code = features.code[kept]
+    number, code = _Absorption(features, sides).run(min_area_m2)
     merged, table = _merge(features, sides, number, code)
     result = to_features(merged, table, grid, lengths)
     moved = code[number] != features.code
@@ -165,14 +162,15 @@ class _Absorption:
         self.border_mm: list[dict[int, int]] = [{} for _ in self.parent]
         shared = np.flatnonzero(sides.twin >= 0)
         pair = sides.region[shared].astype(np.int64) * len(features) + sides.region[sides.twin[shared]]
-        pairs, index = np.unique(pair, return_inverse=True)
-        total = np.zeros(pairs.size, dtype=np.int64)
-        np.add.at(total, index, sides.length_mm[shared])
+        order = np.argsort(pair, kind="stable")
+        first = np.flatnonzero(np.diff(pair[order], prepend=-1))
+        pairs = pair[order][first]
+        total = np.add.reduceat(sides.length_mm[shared][order], first) if first.size else pairs
         for key, length_mm in zip(pairs.tolist(), total.tolist(), strict=True):
             self.border_mm[key // len(features)][key % len(features)] = length_mm
 
-    def run(self, min_area_m2: float) -> NDArray[np.int64]:
-        """Absorb until no group with a neighbour is too small; the group of every feature, named by a member."""
+    def run(self, min_area_m2: float) -> tuple[Int32Array, UInt8Array]:
+        """Absorb until no group with a neighbour is too small: the group of every feature, the code of every group."""
         heap = [(area, self.first_pixel[i], i) for i, area in enumerate(self.area_m2) if area < min_area_m2]
         heapq.heapify(heap)
         while heap:
@@ -180,28 +178,37 @@ class _Absorption:
             outdated = self.parent[small] != small or self.area_m2[small] != area_m2
             if outdated or not self.border_mm[small]:
                 continue
-            grown = max(self.border_mm[small], key=lambda other: self._rank(small, other))
-            self._merge(small, grown)
-            for other in [o for o in self.border_mm[grown] if self.code[o] == self.code[grown]]:
-                self._merge(other, grown)
+            neighbours = list(self.border_mm[small])
+            grown = max(neighbours, key=lambda other: self._rank(small, other))
+            code = self.code[grown]
+            grown = self._merge(small, grown, code)
+            # Only a former neighbour of the small one can now border on its own code.
+            for other in neighbours:
+                if self.parent[other] == other != grown and self.code[other] == code:
+                    grown = self._merge(other, grown, code)
             if self.area_m2[grown] < min_area_m2:
                 heapq.heappush(heap, (self.area_m2[grown], self.first_pixel[grown], grown))
-        return np.array([self._group(i) for i in range(len(self.parent))], dtype=np.int64)
+        group = np.array([self._group(i) for i in range(len(self.parent))], dtype=np.int64)
+        is_root = group == np.arange(group.size)
+        number = (np.cumsum(is_root) - 1)[group].astype(np.int32)
+        return number, np.array(self.code, dtype=np.uint8)[is_root]
 
     def _rank(self, small: int, other: int) -> tuple[int, float, int]:
         return self.border_mm[small][other], self.area_m2[other], -self.first_pixel[other]
 
-    def _merge(self, small: int, grown: int) -> None:
-        """Make ``small`` part of ``grown``."""
-        self.parent[small] = grown
-        self.area_m2[grown] += self.area_m2[small]
-        self.first_pixel[grown] = min(self.first_pixel[grown], self.first_pixel[small])
-        for other, length_mm in self.border_mm[small].items():
-            del self.border_mm[other][small]
-            if other != grown:
-                total_mm = self.border_mm[grown].get(other, 0) + length_mm
-                self.border_mm[grown][other] = self.border_mm[other][grown] = total_mm
-        self.border_mm[small] = {}
+    def _merge(self, a: int, b: int, code: int) -> int:
+        """Make two groups one with ``code``, named by the one with more neighbours, which costs the least."""
+        gone, stays = (a, b) if len(self.border_mm[a]) < len(self.border_mm[b]) else (b, a)
+        self.parent[gone], self.code[stays] = stays, code
+        self.area_m2[stays] += self.area_m2[gone]
+        self.first_pixel[stays] = min(self.first_pixel[stays], self.first_pixel[gone])
+        for other, length_mm in self.border_mm[gone].items():
+            del self.border_mm[other][gone]
+            if other != stays:
+                total_mm = self.border_mm[stays].get(other, 0) + length_mm
+                self.border_mm[stays][other] = self.border_mm[other][stays] = total_mm
+        self.border_mm[gone] = {}
+        return stays
 
     def _group(self, i: int) -> int:
         while self.parent[i] != i:
@@ -244,10 +251,7 @@ def _arcs(start: Int32Array, end: Int32Array, group: Int32Array) -> Arcs:
     by_start = np.argsort(start_key, kind="stable").astype(np.int32)
     first = np.searchsorted(start_key[by_start], end_key)
     successor, crossed = _follow(start, end, group, start_key, end_key, by_start, first)
-    turns = ((end - start)[:, 0] == 0) != ((end - start)[successor, 0] == 0)
-    # A side's end is a vertex of every outline there, or of none: it is one where any of them turns.
-    corners = np.unique(end_key[turns])
-    kept = np.isin(start_key, corners)
+    kept = _corners(start, end, start_key, end_key, by_start, first, successor)
     xy = start.copy()
     xy[crossed, 0] = ~xy[crossed, 0]
     chains = chain(successor)
@@ -289,3 +293,25 @@ def _follow(
             found = j
         successor[i] = found
     return successor, crossed
+
+
+@compiled
+def _corners(
+    start: Int32Array,
+    end: Int32Array,
+    start_key: Int64Array,
+    end_key: Int64Array,
+    by_start: Int32Array,
+    first: Int64Array,
+    successor: Int32Array,
+) -> NDArray[np.bool_]:
+    """Sides whose start is a vertex of every outline there, because one of them turns."""
+    corner = np.zeros(start.shape[0], np.bool_)
+    for i in range(start.shape[0]):
+        next_side = successor[i]
+        if (start[i, 0] == end[i, 0]) != (start[next_side, 0] == end[next_side, 0]):
+            p = first[i]
+            while p < by_start.size and start_key[by_start[p]] == end_key[i]:
+                corner[by_start[p]] = True
+                p += 1
+    return corner
