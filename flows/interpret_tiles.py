@@ -25,8 +25,7 @@ from aisf_geo.pipeline.mapper import block_map
 from aisf_geo.pipeline.measure import read_indicators
 from aisf_geo.pipeline.plan import RunPlan, plan_run
 from aisf_geo.pipeline.publish import publish_item
-from aisf_geo.pipeline.run import as_json, begin, check, closing, finish, outcomes_of, segment_stage
-from aisf_geo.pipeline.run import RunOutcome
+from aisf_geo.pipeline.run import RunOutcome, as_json, begin, check, closing, finish, outcomes_of, segment_stage
 from aisf_geo.recipe import read_recipe
 from aisf_geo.shipped import recipe_path
 from aisf_geo.store.run import RunFolder
@@ -43,7 +42,7 @@ def _worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
     return not isinstance(state.result(raise_on_failure=False), UsageError)
 
 
-_again = {"retries": 2, "retry_delay_seconds": [2, 10], "retry_jitter_factor": 0.5}
+_again: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [2, 10], "retry_jitter_factor": 0.5}
 
 
 @task(task_run_name="segment-{item}", retry_condition_fn=_worth_another_try, **_again)

@@ -1,4 +1,4 @@
-"""What to compute: ``configs/*.yaml`` as frozen, strict models. An unknown key is refused with the nearest valid name."""
+"""What to compute: ``configs/*.yaml`` as frozen, strict models that refuse unknown keys with the nearest valid one."""
 
 from __future__ import annotations
 
@@ -138,6 +138,8 @@ class Recipe(_Strict):
     """How pixels become classes."""
     period: PeriodRange | None = None
     """Only scenes acquired in it; absent: all."""
+    area: str | None = None
+    """Polygon file: an answer is wanted only inside; relative to the recipe's folder. Absent: everywhere."""
     clouds: Clouds = Clouds()
     """Tests for clouds and shadows that the quality band misses."""
     vectorise: Vectorise = Vectorise()
@@ -167,7 +169,9 @@ def read_recipe(path: Path) -> Recipe:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {path}: cannot be read ({error}); give a YAML file such as configs/romania_forest.yaml") from error
+        raise RecipeError(
+            f"recipe {path}: cannot be read ({error}); give a YAML file such as configs/romania_forest.yaml"
+        ) from error
     except yaml.YAMLError as error:
         raise RecipeError(f"recipe {path}: not YAML ({error})") from error
     if not isinstance(content, dict):

@@ -28,5 +28,7 @@ def recipe_path(recipe: str) -> Path:
     named = shipped("configs") / f"{recipe}.yaml"
     if not named.exists():
         names = sorted(p.stem for p in shipped("configs").glob("*.yaml"))
-        raise UsageError(f"recipe: no file {recipe!r} and no shipped recipe of that name; shipped are {', '.join(names)}")
+        raise UsageError(
+            f"recipe: no file {recipe!r} and no shipped recipe of that name; shipped are {', '.join(names)}"
+        )
     return named

@@ -16,6 +16,12 @@ from aisf_geo.segment.network import build_network, load_network, save_weights, 
 SPEC = NetworkSpec(arch="unet", encoder="tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    """Two threads that wait for each other on a busy machine are ten times slower than one."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     return seeded_model(tmp_path_factory.mktemp("models") / "tiny", network=SPEC, patch_px=96, margin_px=32)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,12 @@ from aisf_geo.segment.network import load_network, seeded_model
 from aisf_geo.segment.runtime import choose_runtime, import_openvino
 
 RUNTIMES = ("torch", "openvino")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    """Two threads that wait for each other on a busy machine are ten times slower than one."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +48,11 @@ def test_torch_is_the_plain_forward_pass(model: ModelCard, patches: np.ndarray) 
     with torch.inference_mode():
         expected = load_network(model)(torch.from_numpy(patches)).numpy()
 
-    np.testing.assert_allclose(choose_runtime(model, "torch").predict(patches), expected, atol=1e-3)
+    np.testing.assert_allclose(choose_runtime(model, "torch", threads=1).predict(patches), expected, atol=1e-3)
 
 
 def test_openvino_agrees_with_torch(model: ModelCard, patches: np.ndarray) -> None:
-    reference, other = (choose_runtime(model, name, "fp32").predict(patches) for name in RUNTIMES)
+    reference, other = (choose_runtime(model, name, "fp32", threads=1).predict(patches) for name in RUNTIMES)
 
     np.testing.assert_allclose(other, reference, atol=1e-3)
     assert (other.argmax(axis=1) == reference.argmax(axis=1)).mean() > 0.999
@@ -54,7 +62,7 @@ def test_openvino_agrees_with_torch(model: ModelCard, patches: np.ndarray) -> No
 def test_the_bytes_of_a_patch_depend_neither_on_its_batch_nor_on_its_neighbours(
     model: ModelCard, patches: np.ndarray, name: str
 ) -> None:
-    session = choose_runtime(model, name, "fp32")
+    session = choose_runtime(model, name, "fp32", threads=1)
     together = session.predict(patches)
 
     assert together.dtype == np.float32
@@ -64,7 +72,7 @@ def test_the_bytes_of_a_patch_depend_neither_on_its_batch_nor_on_its_neighbours(
 
 
 def test_an_answer_is_not_overwritten_by_the_next(model: ModelCard, patches: np.ndarray) -> None:
-    session = choose_runtime(model, "openvino", "fp32")
+    session = choose_runtime(model, "openvino", "fp32", threads=1)
     first = session.predict(patches[:1])
     kept = first.copy()
     session.predict(patches[1:2])
@@ -73,8 +81,11 @@ def test_an_answer_is_not_overwritten_by_the_next(model: ModelCard, patches: np.
 
 
 def test_bf16_in_torch_is_near_the_reference_and_says_so(model: ModelCard, patches: np.ndarray) -> None:
-    session = choose_runtime(model, "torch", "bf16")
-    answer, reference = session.predict(patches[:1]), choose_runtime(model, "torch", "fp32").predict(patches[:1])
+    session = choose_runtime(model, "torch", "bf16", threads=1)
+    answer, reference = (
+        session.predict(patches[:1]),
+        choose_runtime(model, "torch", "fp32", threads=1).predict(patches[:1]),
+    )
 
     assert session.identity.precision == "bf16"
     assert 0 < np.abs(answer - reference).max() < 0.5
@@ -139,10 +150,12 @@ def test_auto_does_without_int8_where_none_was_built_and_without_openvino_where_
 
 
 def test_the_int8_network_is_read_from_the_models_folder(model: ModelCard, patches: np.ndarray) -> None:
-    session = choose_runtime(model, "openvino", "int8")
+    session = choose_runtime(model, "openvino", "int8", threads=1)
 
     assert session.identity.precision == "int8"
-    np.testing.assert_allclose(session.predict(patches), choose_runtime(model, "torch").predict(patches), atol=0.01)
+    np.testing.assert_allclose(
+        session.predict(patches), choose_runtime(model, "torch", threads=1).predict(patches), atol=0.01
+    )
 
 
 def test_an_int8_network_with_another_digest_is_refused(model: ModelCard) -> None:
@@ -158,12 +171,24 @@ def test_an_int8_network_for_other_classes_is_refused(model: ModelCard) -> None:
 
 
 def test_the_identity_is_json_and_tells_runtimes_threads_and_precisions_apart(model: ModelCard) -> None:
-    sessions = [choose_runtime(model, "torch", "fp32", 1), choose_runtime(model, "torch", "fp32", 2)]
-    sessions += [choose_runtime(model, "openvino", "fp32", 2), choose_runtime(model, "openvino", "int8", 2)]
-    records = [json.dumps(session.identity.as_json()) for session in sessions]
+    torch_identity = choose_runtime(model, "torch", threads=1).identity
+    identities = [torch_identity, replace(torch_identity, threads=2), replace(torch_identity, precision="bf16")]
+    identities.append(choose_runtime(model, "openvino", "int8", threads=1).identity)
+    records = [json.dumps(identity.as_json()) for identity in identities]
 
     assert len(set(records)) == 4
     assert json.loads(records[0])["threads"] == 1
+    assert torch_identity.cpu
+
+
+def test_a_session_may_be_called_from_several_threads(model: ModelCard, patches: np.ndarray) -> None:
+    session = choose_runtime(model, "openvino", "int8", threads=1)
+    alone = session.predict(patches)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(session.predict, [patches[i : i + 1] for i in range(5)] * 4))
+
+    assert np.concatenate(together[:5]).tobytes() == alone.tobytes()
+    assert all(np.array_equal(answer, together[i % 5]) for i, answer in enumerate(together))
 
 
 def test_openvino_reports_nothing_home() -> None:

@@ -17,9 +17,7 @@ from aisf_geo.cli.printing import indicator_table, print_json
 @click.option("--simplify-m", type=click.FloatRange(0), default=0.0, help="Simplify borders, neighbours alike.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @options.as_json
-def vectorise(
-    labels: Path, output: Path, min_area_m2: float, simplify_m: float, overwrite: bool, json_: bool
-) -> None:
+def vectorise(labels: Path, output: Path, min_area_m2: float, simplify_m: float, overwrite: bool, json_: bool) -> None:
     """Polygons of LABELS, a labels.tif of a run."""
     from aisf_geo.pipeline.features import vectorise_map
 

@@ -42,8 +42,12 @@ def indicator_table(rows: Sequence[dict[str, Any]]) -> None:
         return
     table = _table("indicator (last value seen)", "zone", "date", ">value", "interval", ">seen")
     for row in last.values():
-        value = f"{row['value']:,.2f} {row['unit']}" if row["value"] is not None else f"withheld: {row['withheld_reason']}"
-        interval = "none yet" if row["interval"] is None else f"{row['interval']['low']:g} to {row['interval']['high']:g}"
+        value = (
+            f"{row['value']:,.2f} {row['unit']}" if row["value"] is not None else f"withheld: {row['withheld_reason']}"
+        )
+        interval = (
+            "none yet" if row["interval"] is None else f"{row['interval']['low']:g} to {row['interval']['high']:g}"
+        )
         name = f"{row['name']} [{row['formula']}]"
         table.add_row(name, row["zone_name"], row["period"]["start"][:10], value, interval, _pct(row["coverage"]))
     _print(table)

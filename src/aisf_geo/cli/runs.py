@@ -61,7 +61,7 @@ def segment(
     from aisf_geo.pipeline.single import tile_recipe
 
     recipe = tile_recipe(tile, method, threshold=threshold, block_px=block_px, bands=bands, sensor=sensor)
-    _carry_out(plan_run(recipe, Where(aoi, bbox)), out, **how)
+    _carry_out(plan_run(recipe, Where(aoi, bbox) if aoi or bbox else None), out, **how)
 
 
 @click.command()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -150,7 +151,8 @@ class Grid:
         drift = (~self.transform) @ other.transform
         far = drift @ (self.shape.width, self.shape.height)
         near = drift @ (0.0, 0.0)
-        return max(abs(near[0]), abs(near[1]), abs(far[0] - self.shape.width), abs(far[1] - self.shape.height)) < 1e-3
+        drifts = (*near, far[0] - self.shape.width, far[1] - self.shape.height)
+        return bool(max(abs(d) for d in drifts) < 1e-3)
 
     @cached_property
     def gsd_m(self) -> float:
@@ -233,7 +235,9 @@ def _zone_area_per_rad(crs: CRS, latitude_rad: NDArray[np.float64]) -> NDArray[n
     return np.asarray(minor**2 / 2 * q)
 
 
-def _between_nodes(nodes: NDArray[np.float64], position_px: NDArray[np.float64], first: int) -> NDArray[np.float64]:
+def _between_nodes(
+    nodes: NDArray[np.float64], position_px: NDArray[np.floating[Any]], first: int
+) -> NDArray[np.float64]:
     """Linear interpolation along axis 0 between rows of ``nodes`` that lie ``SCALE_NODE_PX`` apart."""
     place = position_px / SCALE_NODE_PX - first
     below = np.floor(place).astype(np.int64)

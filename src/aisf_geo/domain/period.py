@@ -19,7 +19,9 @@ class Period:
         if self.start.tzinfo is None or self.end.tzinfo is None:
             raise UsageError("period: start and end need a time zone; write 2020-01-01T00:00:00Z")
         if self.end <= self.start:
-            raise UsageError(f"period: the end {self.end.isoformat()} must lie after the start {self.start.isoformat()}")
+            raise UsageError(
+                f"period: the end {self.end.isoformat()} must lie after the start {self.start.isoformat()}"
+            )
 
     def __contains__(self, moment: datetime) -> bool:
         return self.start <= moment < self.end

@@ -43,7 +43,7 @@ class Raster:
         """
         if name not in self.bands:
             raise BandError(f"band {name!r} is needed, found {', '.join(self.bands)}")
-        return self.values[self.bands.index(name)]
+        return np.asarray(self.values[self.bands.index(name)])
 
     def cut(self, window: Window, bands: tuple[str, ...]) -> Raster:
         """The pixels of ``window``, counted from the upper left corner of this raster, in the given bands."""

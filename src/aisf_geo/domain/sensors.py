@@ -131,17 +131,19 @@ _WORLDVIEW_2 = (Band("blue", 480), Band("green", 545), Band("red", 660), Band("n
 SENSORS: dict[str, SensorProfile] = {
     profile.id: profile
     for profile in (
+        SensorProfile("sentinel-2-l2a", "Sentinel-2 surface reflectance", 10, _SENTINEL_2, 1e-4, 0.0, 0, True, "scl"),
         SensorProfile(
-            "sentinel-2-l2a", "Sentinel-2 surface reflectance", 10, _SENTINEL_2, 1e-4, 0.0, 0, True, "scl"
+            "sentinel-2-l1c", "Sentinel-2 top-of-atmosphere reflectance", 10, _SENTINEL_2, 1e-4, 0.0, 0, True
         ),
-        SensorProfile("sentinel-2-l1c", "Sentinel-2 top-of-atmosphere reflectance", 10, _SENTINEL_2, 1e-4, 0.0, 0, True),
         # Scale and offset: USGS Landsat 8-9 Collection 2 Level 2 Science Product Guide (LSDS-1619), section 5.
         SensorProfile(
             "landsat-c2-l2", "Landsat 8/9 C2 L2 surface reflectance", 30, _LANDSAT_8, 2.75e-5, -0.2, 0, True, "qa_pixel"
         ),
         SensorProfile("landsat-7-dn", "Landsat 7, uncalibrated numbers", 30, _LANDSAT_7),
         SensorProfile("spacenet6-msi", "SpaceNet 6 WorldView-2, uncalibrated numbers", 1, _WORLDVIEW_2, nodata=0),
-        SensorProfile("spacenet6-rgb", "SpaceNet 6 WorldView-2 RGB, uncalibrated numbers", 1, _WORLDVIEW_2[:3], nodata=0),
+        SensorProfile(
+            "spacenet6-rgb", "SpaceNet 6 WorldView-2 RGB, uncalibrated numbers", 1, _WORLDVIEW_2[:3], nodata=0
+        ),
     )
 }
 
@@ -172,5 +174,7 @@ def sentinel2_offset(processing_baseline: str | None, offset_applied: bool = Fal
     try:
         shifted = float(processing_baseline) >= 4.0
     except ValueError as error:
-        raise UsageError(f"processing baseline: expected a number such as 05.09, found {processing_baseline!r}") from error
+        raise UsageError(
+            f"processing baseline: expected a number such as 05.09, found {processing_baseline!r}"
+        ) from error
     return -0.1 if shifted else 0.0

@@ -25,6 +25,7 @@ class Definition:
         needs_clearing: computed from the clearing series, not from single dates.
         proxy: True where the figure supports an official indicator without being one.
         source: where the formula is written down.
+        sentence: the value in plain words, with places for ``value``, ``zone`` and ``when``.
         caveat: one plain sentence that belongs beside every value.
     """
 
@@ -34,6 +35,7 @@ class Definition:
     role: Role
     proxy: bool
     source: str
+    sentence: str
     caveat: str
     compute: Callable[[ZoneSeries, float], list[Value]]
     needs_clearing: bool = False
@@ -52,6 +54,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         "water",
         True,
         "UN SDG metadata 6.6.1a (UNEP), July 2021: five-year means, change against the baseline mean",
+        "{value} of open water were seen in {zone} ({when}).",
         "Open water seen on single dates; permanent and seasonal water need images from all months of each year.",
         sdg06.water_extent,
     ),
@@ -62,6 +65,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         "tree-cover",
         True,
         "UN SDG metadata 15.1.1 (FAO); the date of the sheet is to be checked",
+        "{value} of the land seen in {zone} were under tree cover ({when}).",
         "Supports 15.1.1 but is not it: tree cover seen from above is not forest land use, and small or low stands "
         "are not left out.",
         sdg15.tree_cover_share,
@@ -73,6 +77,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         "tree-cover",
         True,
         "This project: tree cover on every clear date of the baseline year, later without it on several clear dates",
+        "By {when}, {value} of the tree cover that stood in {zone} in the baseline year had been cleared.",
         "Cumulative: ground that greens up again stays counted. Felling, storm and disease look alike from above.",
         sdg15.cleared_area,
         needs_clearing=True,
@@ -99,9 +104,7 @@ def evaluate(
     return [_published(what, series, value, models, run) for value in what.compute(series, min_coverage)]
 
 
-def _published(
-    what: Definition, series: ZoneSeries, value: Value, models: tuple[str, ...], run: str
-) -> IndicatorValue:
+def _published(what: Definition, series: ZoneSeries, value: Value, models: tuple[str, ...], run: str) -> IndicatorValue:
     reason = "the zone lies outside the imagery" if series.outside and value.withheld_reason else value.withheld_reason
     return IndicatorValue(
         indicator=what.code,
@@ -127,5 +130,3 @@ def describe() -> list[dict[str, Any]]:
         {"formula": d.formula, "name": d.name, "proxy": d.proxy, "source": d.source, "caveat": d.caveat}
         for d in DEFINITIONS
     ]
-
-

@@ -56,7 +56,9 @@ def _five_year_means(usable: Sequence[Observation]) -> list[Value]:
         period = Period(Period.year(first).start, Period.year(years[-1]).end)
         coverage, items = fmean(o.coverage for o in dates), tuple(o.item for o in dates)
         inputs = {"yearly_km2": yearly}
-        values.append(Value(period, mean_km2, "km2", coverage, items, inputs, name="Five-year mean extent of open water"))
+        values.append(
+            Value(period, mean_km2, "km2", coverage, items, inputs, name="Five-year mean extent of open water")
+        )
         if baseline_km2 is not None:
             values.append(_change(baseline_km2, values[-1]))
         baseline_km2 = mean_km2 if baseline_km2 is None else baseline_km2

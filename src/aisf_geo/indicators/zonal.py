@@ -56,7 +56,7 @@ def zone_area_m2(zone: Zone, grid: Grid) -> float:
 
     Sides are broken up to at most a pixel row's worth of curvature before they are carried to the ellipsoid.
     """
-    west, south, east, north = zone.geometry.bounds
+    west, south, east, north = shapely.bounds(zone.geometry)
     fine = shapely.segmentize(zone.geometry, max(east - west, north - south) / 256)
     lonlat = geopandas.GeoSeries([fine], crs=grid.pyproj_crs).to_crs(grid.pyproj_crs.geodetic_crs).iloc[0]
     geod = grid.pyproj_crs.get_geod()
@@ -76,7 +76,7 @@ def add_window(
     """Add the labels ``(y, x)`` of one window of ``grid`` to the accounts of the zones that touch it."""
     bounds = grid.window_bounds(window)
     box = shapely.box(*bounds)
-    touched = [i for i, zone in enumerate(zones) if zone.geometry.intersects(box)]
+    touched = [i for i, zone in enumerate(zones) if shapely.intersects(zone.geometry, box)]
     if not touched:
         return
     pixel_m2 = grid.pixel_area_m2(window)

@@ -37,11 +37,13 @@ class AreaOfInterest:
         Raises:
             GridError: the polygon lies outside the image.
         """
-        window = grid.window_of(Bounds(*self.geometry.bounds))
-        if window is None or not self.geometry.intersects(shapely.box(*grid.bounds)):
-            asked = ", ".join(f"{v:.6g}" for v in self.geometry.bounds)
+        window = grid.window_of(Bounds(*shapely.bounds(self.geometry)))
+        if window is None or not shapely.intersects(self.geometry, shapely.box(*grid.bounds)):
+            asked = ", ".join(f"{v:.6g}" for v in shapely.bounds(self.geometry))
             there = ", ".join(f"{v:.6g}" for v in grid.bounds)
-            raise GridError(f"area of interest ({asked}) lies outside the image ({there}), both in {grid.pyproj_crs.name}")
+            raise GridError(
+                f"area of interest ({asked}) lies outside the image ({there}), both in {grid.pyproj_crs.name}"
+            )
         return window
 
     def covers(self, grid: Grid, window: Window) -> NDArray[np.bool_]:
@@ -69,7 +71,9 @@ def area_from_bbox(bbox: tuple[float, float, float, float], grid: Grid) -> AreaO
     """
     west, south, east, north = bbox
     if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-        raise UsageError(f"bbox: expected west < east and south < north in degrees, found {west}, {south}, {east}, {north}")
+        raise UsageError(
+            f"bbox: expected west < east and south < north in degrees, found {west}, {south}, {east}, {north}"
+        )
     # A side that is straight in degrees is curved on the grid: break it up before warping.
     box = shapely.segmentize(shapely.box(west, south, east, north), max(east - west, north - south) / 32)
     return AreaOfInterest(shapely.to_wkb(geopandas.GeoSeries([box], crs=4326).to_crs(grid.pyproj_crs).iloc[0]))

@@ -41,7 +41,7 @@ class Hints:
     sensor: str | None = None
 
 
-def open_catalog(location: Path, hints: Hints = Hints()) -> Catalog:  # noqa: B008 - frozen value
+def open_catalog(location: Path, hints: Hints = Hints()) -> Catalog:
     """The catalogue at ``location``: a raster file, a STAC collection or item, or a folder.
 
     Raises:
@@ -79,7 +79,7 @@ class FileCatalog:
         return _in_period([scene_of_file(path, self.hints) for path in self.files], period, self.files[0].parent)
 
 
-def scene_of_file(path: Path, hints: Hints = Hints()) -> Scene:  # noqa: B008 - frozen value
+def scene_of_file(path: Path, hints: Hints = Hints()) -> Scene:
     """The scene in one raster file, from its tags, band descriptions and the hints.
 
     Raises:
@@ -189,7 +189,9 @@ def scene_of_item(item: pystac.Item, collection: pystac.Collection | None = None
             grid = header.grid if grid is None or header.grid.gsd_m < grid.gsd_m * 0.99 else grid
             bands += _asset_bands(key, asset, href, header, item)
     if grid is None:
-        raise DataError(f"STAC item {item.id}: no asset with the role 'data'; it has {', '.join(item.assets) or 'none'}")
+        raise DataError(
+            f"STAC item {item.id}: no asset with the role 'data'; it has {', '.join(item.assets) or 'none'}"
+        )
     return Scene(
         id=item.id,
         grid=grid,

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pystac
@@ -47,9 +47,13 @@ class CubeSource:
         wanted = tuple(bands) + (("scl",) if scene.quality else ())
         rows, cols = window.slices
         try:
-            layers = _open(self, wanted).isel(time=self.scenes.index(scene), y=rows, x=cols).compute(scheduler="synchronous")
+            layers = (
+                _open(self, wanted).isel(time=self.scenes.index(scene), y=rows, x=cols).compute(scheduler="synchronous")
+            )
         except RasterioError as error:
-            raise UnreadableError(f"scene {scene.id}: pixels cannot be decoded ({error}); fetch its files again") from error
+            raise UnreadableError(
+                f"scene {scene.id}: pixels cannot be decoded ({error}); fetch its files again"
+            ) from error
         observed = np.zeros((window.height, window.width), np.bool_)
         values = np.empty((len(bands), window.height, window.width), np.float32)
         for i, name in enumerate(bands):
@@ -81,11 +85,15 @@ def cube_of(scenes: Sequence[Scene], chunk_px: int) -> CubeSource:
     """
     for scene in scenes:
         if scene.stac_item is None or scene.period is None:
-            raise UsageError(f"scene {scene.id}: a series needs STAC items with a datetime; write a STAC collection for it")
+            raise UsageError(
+                f"scene {scene.id}: a series needs STAC items with a datetime; write a STAC collection for it"
+            )
     moments = [scene.period.start for scene in scenes if scene.period]
     twice = sorted({m.isoformat() for m in moments if moments.count(m) > 1})
     if twice:
-        raise UsageError(f"series: two scenes were acquired at {', '.join(twice)}; keep one of each or mosaic them first")
+        raise UsageError(
+            f"series: two scenes were acquired at {', '.join(twice)}; keep one of each or mosaic them first"
+        )
     return CubeSource(tuple(scenes), scenes[0].grid, chunk_px)
 
 
@@ -100,9 +108,9 @@ def _open(source: CubeSource, bands: tuple[str, ...]) -> xr.Dataset:
     dataset: Any = odc.stac.load(
         items,
         bands=list(bands),
-        geobox=GeoBox(tuple(grid.shape), grid.transform, grid.crs),
+        geobox=GeoBox((grid.shape.height, grid.shape.width), grid.transform, grid.crs),
         chunks={"x": source.chunk_px, "y": source.chunk_px},
         groupby="id",
         resampling={"scl": "nearest", "*": "bilinear"},
     )
-    return dataset
+    return cast("xr.Dataset", dataset)

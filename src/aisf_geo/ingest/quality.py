@@ -17,8 +17,8 @@ from aisf_geo.domain.sensors import QA_PIXEL_OBSCURED_BITS, SCL_OBSCURED, Qualit
 def clear(codes: NDArray[np.generic], scheme: QualityScheme) -> NDArray[np.bool_]:
     """True where a quality band does not call the pixel obscured; shape of ``codes``."""
     if scheme == "scl":
-        return ~np.isin(codes, [int(value) for value in SCL_OBSCURED])
-    return (codes.astype(np.int64) & QA_PIXEL_OBSCURED_BITS) == 0
+        return np.asarray(~np.isin(codes, [int(value) for value in SCL_OBSCURED]))
+    return np.asarray((codes.astype(np.int64) & QA_PIXEL_OBSCURED_BITS) == 0)
 
 
 @dataclass(frozen=True)

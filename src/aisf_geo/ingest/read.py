@@ -62,7 +62,9 @@ def opened(href: str) -> Iterator[rasterio.DatasetReader]:
             ) from error
         with dataset:
             if dataset.driver not in ALLOWED_DRIVERS:
-                raise UnreadableError(f"{href}: format {dataset.driver} is not allowed, only {', '.join(ALLOWED_DRIVERS)}")
+                raise UnreadableError(
+                    f"{href}: format {dataset.driver} is not allowed, only {', '.join(ALLOWED_DRIVERS)}"
+                )
             yield dataset
 
 
@@ -75,9 +77,13 @@ def read_header(href: str) -> Header:
     """
     with opened(href) as dataset:
         if dataset.crs is None:
-            raise DataError(f"{href}: no coordinate system found; assign one first, e.g. `rio edit-info --crs EPSG:32631`")
+            raise DataError(
+                f"{href}: no coordinate system found; assign one first, e.g. `rio edit-info --crs EPSG:32631`"
+            )
         if dataset.transform == rasterio.Affine.identity():
-            raise DataError(f"{href}: no geotransform found, pixels cannot be placed or measured; georeference it first")
+            raise DataError(
+                f"{href}: no geotransform found, pixels cannot be placed or measured; georeference it first"
+            )
         try:
             grid = Grid(_portable_crs(dataset), dataset.transform, Shape(dataset.height, dataset.width))
         except GridError as error:

@@ -25,7 +25,8 @@ from aisf_geo.store.features import write_features
 from aisf_geo.store.files import write_text
 from aisf_geo.store.raster import Layer, read_pixels, write_cog
 from aisf_geo.store.run import RunFolder, write_json
-from aisf_geo.vectorise.trace import concatenated, trace
+from aisf_geo.vectorise.polygons import concatenated
+from aisf_geo.vectorise.trace import trace
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ def _changed_features(pair: LabelPair, matrix: NDArray[np.float64]) -> geopandas
     """Polygons of the changed pixels; unchanged and not compared ones are left out."""
     kinds = [(int(a), int(b)) for a, b in np.argwhere(matrix > 0) if a != b]
     if len(kinds) > NOT_OBSERVED:
-        raise LegendError(f"change: {len(kinds)} kinds of transition, at most {NOT_OBSERVED} can be traced; merge classes")
+        raise LegendError(
+            f"change: {len(kinds)} kinds of transition, at most {NOT_OBSERVED} can be traced; merge classes"
+        )
     number = np.full(65536, NOT_OBSERVED, np.uint8)
     for i, (a, b) in enumerate(kinds):
         number[a * 256 + b] = i

@@ -80,7 +80,7 @@ def first_cleared(
 
 
 def _seen(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return (labels != NOT_OBSERVED) & (labels != UNKNOWN)
+    return np.asarray((labels != NOT_OBSERVED) & (labels != UNKNOWN))
 
 
 def write_clearing(folder: RunFolder, dates: ClearingDates, clear_dates: int) -> Path:
@@ -111,7 +111,9 @@ def _windows(dates: ClearingDates, clear_dates: int) -> Iterator[tuple[Window, N
     grid = dates.baseline[0].grid
     off_grid = [i.id for i in dates.baseline + dates.later if not i.grid.same_pixels(grid)]
     if off_grid:
-        raise GridError(f"clearing: {', '.join(off_grid)} lie on another grid than {dates.baseline[0].id}; warp them to one grid")
+        raise GridError(
+            f"clearing: {', '.join(off_grid)} lie on another grid than {dates.baseline[0].id}; warp them to one grid"
+        )
     trees = legend_of(dates.baseline[0].labels).codes_with_role("tree-cover")
     for block in blocks(grid):
         stacks = [

@@ -58,7 +58,8 @@ def describe_method(name: str) -> dict[str, Any]:
         "kind": "index and threshold, no weights",
         "classes": [f"{c.code} {c.name} (counts as {c.role})" for c in known.legend.classes],
         "indices": [
-            f"{i.name} = ({i.a} - {i.b}) / ({i.a} + {i.b}) > {i.default:g} by default; {i.source}" for i in known.indices
+            f"{i.name} = ({i.a} - {i.b}) / ({i.a} + {i.b}) > {i.default:g} by default; {i.source}"
+            for i in known.indices
         ],
         "also needs": list(known.extra_bands) or ["nothing else"],
         "threshold": "the lowest point between two modes of the scene's index, else the default",

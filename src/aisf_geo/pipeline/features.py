@@ -22,8 +22,9 @@ from aisf_geo.store.features import FORMATS, write_features
 from aisf_geo.store.raster import read_pixels
 from aisf_geo.store.run import RunFolder
 from aisf_geo.vectorise.absorb import absorb_small
+from aisf_geo.vectorise.polygons import Features, concatenated
 from aisf_geo.vectorise.simplify import simplify
-from aisf_geo.vectorise.trace import Features, concatenated, trace
+from aisf_geo.vectorise.trace import trace
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def trace_map(
         absorbed = absorb_small(features, min_area_m2, grid)
         features, isolated = absorbed.features, absorbed.isolated
         moved = {
-            f"{legend.class_name(a)} -> {legend.class_name(b)}": area for (a, b), area in sorted(absorbed.moved_m2.items())
+            f"{legend.class_name(a)} -> {legend.class_name(b)}": area
+            for (a, b), area in sorted(absorbed.moved_m2.items())
         }
     table = as_table(features, grid, legend, scene, datetime)
     if simplify_m > 0:

@@ -7,7 +7,18 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 #: Libraries whose version can change a pixel or an area.
-_LIBRARIES = ("numpy", "scipy", "rasterio", "pyproj", "shapely", "exactextract", "odc-stac", "numba", "torch", "openvino")
+_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "rasterio",
+    "pyproj",
+    "shapely",
+    "exactextract",
+    "odc-stac",
+    "numba",
+    "torch",
+    "openvino",
+)
 
 #: Threads of one inference session: a constant of the run, because sums depend on how they are split.
 THREADS_PER_SESSION = 1
@@ -28,7 +39,7 @@ def _cpu_features() -> list[str]:
     """The vector extensions numpy found; kernels are chosen by them."""
     import numpy as np
 
-    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]  # type: ignore[index, call-overload]
+    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
     return [str(name) for name in found]
 
 

@@ -16,7 +16,9 @@ IN_FLIGHT_PER_WORKER = 2
 class BlockMap(Protocol):
     """Applies a function to tasks and yields results as they come, in no particular order."""
 
-    def __call__(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]: ...
+    def __call__(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """The result of ``function`` for each task."""
+        ...
 
 
 def map_here(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:

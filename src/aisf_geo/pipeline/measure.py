@@ -51,8 +51,7 @@ CSV_COLUMNS = (
 def measure(folder: RunFolder, recipe: Recipe, zones: Sequence[Zone]) -> list[IndicatorValue]:
     """Compute the recipe's indicators from the maps of a run and write them.
 
-    Args:
-        zones: in the CRS of the first map.
+    The zones are given in the CRS of the first map.
     """
     wanted = [registry.definition(code) for code in recipe.indicators]
     items = mapped_items(folder)
@@ -65,7 +64,7 @@ def measure(folder: RunFolder, recipe: Recipe, zones: Sequence[Zone]) -> list[In
     values = []
     for place, zone in enumerate(zones):
         seen = tuple(of_item[place] for of_item in observed)
-        outside = not zone.geometry.intersects(shapely.box(*items[0].grid.bounds))
+        outside = not shapely.intersects(zone.geometry, shapely.box(*items[0].grid.bounds))
         series = ZoneSeries(zone.id, zone.name, seen, cleared[place], outside)
         for what in wanted:
             values += registry.evaluate(what, series, recipe.min_coverage, models, folder.read_run()["plan_digest"])
@@ -140,7 +139,9 @@ def measure_again(
     folder = RunFolder(path)
     recipe = parse_recipe(folder.read_run()["recipe"], "in run.json")
     if not recipe.indicators:
-        raise RecipeError(f"{path}: its recipe asks for no indicators, so there is nothing to compute; add some and run it")
+        raise RecipeError(
+            f"{path}: its recipe asks for no indicators, so there is nothing to compute; add some and run it"
+        )
     warnings: list[str] = []
     placed = read_zones(zones, id_column, name_column, mapped_items(folder)[0].grid, warnings)
     return warnings, [value.as_json() for value in measure(folder, recipe, placed)]

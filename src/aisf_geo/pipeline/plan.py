@@ -75,7 +75,6 @@ class ItemPlan:
         """The grid of the outputs."""
         return self.view.grid.crop(self.extent)
 
-
     def blocks(self, block_px: int) -> list[Block]:
         """The blocks that hold a wanted pixel, cut at the extent; the lattice is that of the whole grid."""
         cut = []
@@ -138,8 +137,8 @@ class RunPlan:
         }
 
 
-def plan_run(recipe: Recipe, where: Where = Where()) -> RunPlan:  # noqa: B008 - frozen value
-    """The plan of a recipe.
+def plan_run(recipe: Recipe, where: Where | None = None) -> RunPlan:
+    """The plan of a recipe; ``where`` takes the place of the recipe's own area.
 
     Raises:
         NoDataError: no scene.
@@ -147,6 +146,7 @@ def plan_run(recipe: Recipe, where: Where = Where()) -> RunPlan:  # noqa: B008 -
         GridError: the area or every zone lies outside the imagery, or a series lies on different grids.
         RecipeError: an unknown indicator, or one the method's classes cannot answer.
     """
+    where = where or Where(file=recipe.resolve(recipe.area) if recipe.area else None)
     found = [(scene, source) for source in recipe.sources for scene in _scenes(recipe, source)]
     _refuse_repeated_ids([scene for scene, _ in found])
     series = recipe.clearing is not None
@@ -161,7 +161,9 @@ def plan_run(recipe: Recipe, where: Where = Where()) -> RunPlan:  # noqa: B008 -
         extent = area.extent(grid) if area else grid.full_window
         items.append(ItemPlan(view, extent, method, index, source.attribution, source.licence))
     if cube is not None and recipe.clouds.shadow and not _tests_shadow(recipe, cube):
-        warnings.append(f"no test for missed shadows: it needs reflectance in {' and '.join(SHADOW_BANDS)} in every scene")
+        warnings.append(
+            f"no test for missed shadows: it needs reflectance in {' and '.join(SHADOW_BANDS)} in every scene"
+        )
     zones = _zones(recipe, items[0].grid, warnings)
     plan = RunPlan(recipe, tuple(items), zones, tuple(dict.fromkeys(warnings)))
     _check_indicators(plan)
@@ -236,7 +238,7 @@ def read_zones(
     placed = table.geometry.to_crs(grid.pyproj_crs)
     zones = tuple(Zone(i, n, g) for i, n, g in zip(ids, names, placed, strict=True))
     image = shapely.box(*grid.bounds)
-    outside = [zone.id for zone in zones if not zone.geometry.intersects(image)]
+    outside = [zone.id for zone in zones if not shapely.intersects(zone.geometry, image)]
     if len(outside) == len(zones):
         raise GridError(f"zones {path}: none of {len(zones)} zones touches the imagery; check their coordinates")
     if outside:
@@ -255,7 +257,9 @@ def _overlaps(zones: Sequence[Zone], placed: geopandas.GeoSeries) -> list[str]:
             smaller = min(zones[i].geometry.area, zones[j].geometry.area)
             if shared > 1e-6 * smaller:
                 share = 100 * shared / smaller
-                found.append(f"zones {zones[i].id} and {zones[j].id} overlap by {share:.1f} % of the smaller: do not add them up")
+                found.append(
+                    f"zones {zones[i].id} and {zones[j].id} overlap by {share:.1f} % of the smaller: do not add them up"
+                )
     return found
 
 
@@ -265,16 +269,20 @@ def _check_indicators(plan: RunPlan) -> None:
         what = registry.definition(code)
         if what.role not in roles:
             raise RecipeError(
-                f"indicators: {what.formula} needs a class that counts as {what.role!r}; this recipe's classes count as "
+                f"indicators: {what.formula} needs a class that counts as {what.role!r}; its classes count as "
                 f"{', '.join(sorted(roles))}. Set segment.counts_as if the method's class may stand for it"
             )
         undated = [item.id for item in plan.items if item.view.scene.period is None]
         if undated:
-            raise RecipeError(f"indicators: {what.formula} needs dates; the source states none for {', '.join(undated)}")
+            raise RecipeError(
+                f"indicators: {what.formula} needs dates; the source states none for {', '.join(undated)}"
+            )
         if what.needs_clearing and plan.recipe.clearing is None:
             raise RecipeError(f"indicators: {what.formula} needs the section 'clearing' in the recipe")
     clearing = plan.recipe.clearing
     if clearing is not None:
         years = sorted({i.view.scene.period.start.year for i in plan.items if i.view.scene.period})
         if clearing.baseline_year not in years:
-            raise RecipeError(f"clearing.baseline_year: no scene in {clearing.baseline_year}; there are scenes in {years}")
+            raise RecipeError(
+                f"clearing.baseline_year: no scene in {clearing.baseline_year}; there are scenes in {years}"
+            )

@@ -31,9 +31,11 @@ from aisf_geo.store.raster import coloured, thumbnail
 from aisf_geo.store.run import RunFolder
 
 #: Longest side of the large maps, and of the small ones of each date.
-MAP_PX, DATE_PX = 520, 200
+MAP_PX, DATE_PX = 600, 200
 #: A report shows at most this many dates; all of them are in the run folder.
 MAX_DATES = 24
+#: Columns of a table that still fit a printed page.
+ZONES_ACROSS = 5
 
 Rgba = NDArray[np.uint8]
 
@@ -50,15 +52,23 @@ def write_report(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcom
             "dates_line": _dates_line(plan),
             "made_by": MADE_BY,
             "warnings": plan.warnings,
-            "statements": [_statement(row) for row in _latest(rows)],
+            "statements": _statements(_latest(rows)),
             "maps": maps,
             "keys": keys,
             "charts": _charts(rows),
-            "rows": rows,
+            "tables": _tables(rows),
+            "min_coverage_pct": round(100 * plan.recipe.min_coverage),
             "dates": [_date(plan, i, o, folder) for i, o in zip(plan.items, outcomes, strict=True)][:MAX_DATES],
             "items": items,
-            "sources": [dict(t) for t in dict.fromkeys((("attribution", i.attribution), ("licence", i.licence)) for i in plan.items)],
-            "method": "; ".join(dict.fromkeys(f"{i.method.name}: {i.index.name} above a threshold ({i.index.source})" for i in plan.items)),
+            "sources": [
+                dict(t)
+                for t in dict.fromkeys((("attribution", i.attribution), ("licence", i.licence)) for i in plan.items)
+            ],
+            "method": "; ".join(
+                dict.fromkeys(
+                    f"{i.method.name}: {i.index.name} above a threshold ({i.index.source})" for i in plan.items
+                )
+            ),
             "formulas": [d for d in registry.describe() if d["formula"] in {r["formula"] for r in rows}],
             "software": ", ".join(f"{k} {v}" for k, v in versions().items()),
             "recipe": plan.recipe.name,
@@ -76,7 +86,7 @@ def _dates_line(plan: RunPlan) -> str:
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     interval = row["interval"]
-    text = f"{number(interval['low'])} to {number(interval['high'])}" if interval else "none: no reference sample yet"
+    text = f"{number(interval['low'])} to {number(interval['high'])}" if interval else ""
     start, end = (datetime.fromisoformat(row["period"][key]) for key in ("start", "end"))
     one_day = Period(start, end).is_one_day
     when = start.date().isoformat() if one_day else f"{start.date()} to {(end - timedelta(days=1)).date()}"
@@ -93,26 +103,69 @@ def _latest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(chosen.values())
 
 
-def _statement(row: dict[str, Any]) -> dict[str, Any]:
+def _statements(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each formula the plain sentences of all zones, and once what to keep in mind."""
+    spoken = []
+    for formula in dict.fromkeys(row["formula"] for row in rows):
+        of_formula = [row for row in rows if row["formula"] == formula]
+        spoken.append(
+            {
+                "sentences": [_sentence(row) for row in of_formula],
+                "caveat": of_formula[0]["caveat"],
+                "proxy": of_formula[0]["proxy"],
+                "unsure": all(row["interval"] is None for row in of_formula),
+            }
+        )
+    return spoken
+
+
+def _sentence(row: dict[str, Any]) -> str:
     if row["value"] is None:
-        sentence = f"{row['name']}, {row['zone_name']}: withheld, because {row['withheld_reason']}."
-    else:
-        sentence = f"{row['name']}, {row['zone_name']}: {number(row['value'])} {row['unit']} ({row['when']})."
-    interval = "" if row["interval"] else "How sure: not known yet; no reference sample has been labelled."
-    return {"sentence": sentence, "caveat": row["caveat"], "proxy": row["proxy"], "interval": interval}
+        return f"{row['name']}, {row['zone_name']}: withheld, because {row['withheld_reason']}."
+    value = f"{number(row['value'])} {row['unit']}"
+    what = registry.definition(row["formula"])
+    if row["name"] != what.name:
+        return f"{row['name']}, {row['zone_name']}: {value} ({row['when']})."
+    return what.sentence.format(value=value, zone=f"“{row['zone_name']}”", when=row["when"])
 
 
 def _charts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    series: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        series.setdefault((row["name"], row["zone_name"]), []).append(row)
+    """One chart for each figure, a line for each zone."""
     drawn = []
-    for (name, zone), values in series.items():
-        points = [Point(v["when"], _years(v["period"]["start"]), v["value"], v["withheld_reason"] or "") for v in values]
-        drawing = chart(points, values[0]["unit"])
+    for name in dict.fromkeys(row["name"] for row in rows):
+        of_name = [row for row in rows if row["name"] == name]
+        lines = {
+            zone: [
+                Point(r["when"], _years(r["period"]["start"]), r["value"], r["withheld_reason"] or "")
+                for r in of_name
+                if r["zone_name"] == zone
+            ]
+            for zone in dict.fromkeys(r["zone_name"] for r in of_name)
+        }
+        drawing = chart(lines, of_name[0]["unit"])
         if drawing:
-            drawn.append({"title": f"{name}, {zone}", "chart": drawing})
+            drawn.append({"title": name, "chart": drawing})
     return drawn
+
+
+def _tables(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One table for each figure and group of zones: dates down, zones across."""
+    tables = []
+    for formula, name in dict.fromkeys((row["formula"], row["name"]) for row in rows):
+        cells = {(r["when"], r["zone"]): r for r in rows if (r["formula"], r["name"]) == (formula, name)}
+        zones = list(dict.fromkeys((r["zone"], r["zone_name"]) for r in cells.values()))
+        for first in range(0, len(zones), ZONES_ACROSS):
+            across = zones[first : first + ZONES_ACROSS]
+            days = dict.fromkeys(day for day, zone in cells if zone in {z for z, _ in across})
+            tables.append(
+                {
+                    "title": name,
+                    "formula": formula,
+                    "zones": [zone_name for _, zone_name in across],
+                    "rows": [{"when": day, "cells": [cells.get((day, z)) for z, _ in across]} for day in days],
+                }
+            )
+    return tables
 
 
 def _years(moment: str) -> float:
@@ -161,7 +214,7 @@ def _maps(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> 
         overlay = coloured(thumbnail(folder.item(last.id).labels, MAP_PX), plan.legend)
         keys = [Key(_css(c.colour), c.name) for c in plan.legend.classes]
         caption = f"{last.id}: the classes over the image"
-    mixed = _over(overlay, _image(last, MAP_PX), 0.7)
+    mixed = _over(overlay, _image(last, MAP_PX), 0.75)
     return [*pictures, _picture(_outlined(mixed, plan, last.grid), caption)], keys
 
 
@@ -182,21 +235,23 @@ def _image(item: ItemPlan, longest_px: int) -> Rgba:
     wanted = ("red", "green", "blue")
     names = wanted if set(wanted) <= set(scene.band_names) else scene.band_names[:1] * 3
     values = read_thumbnail(scene, names, item.view.grid, item.extent, longest_px)
-    seen = np.isfinite(values).all(axis=0)
+    seen = np.asarray(np.isfinite(values).all(axis=0))
     if not seen.any():
         return np.zeros((*seen.shape, 4), np.uint8)
-    # One stretch for all bands keeps the colours of the ground; clouds must not darken it, hence the 98th percentile.
+    # One stretch for all bands keeps the colours of the ground; clouds must not darken it, hence the percentiles.
     low, high = np.percentile(values[:, seen], (1, 98))
     shown = np.nan_to_num((values - low) / max(high - low, 1e-9)).clip(0, 1) ** 0.7
-    rgba = np.concatenate([shown, seen[None]]).transpose(1, 2, 0) * 255
-    return np.asarray(rgba.astype(np.uint8))
+    rgba = (np.concatenate([shown, seen[None]]).transpose(1, 2, 0) * 255).astype(np.uint8)
+    # Small scenes are enlarged in whole pixels, so that outlines drawn on them stay thin.
+    times = max(1, longest_px // max(rgba.shape[:2]))
+    return np.asarray(rgba.repeat(times, axis=0).repeat(times, axis=1), np.uint8)
 
 
 def _like(reference: Rgba, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """``pixels`` by nearest neighbour at the size of ``reference``."""
     rows = np.arange(reference.shape[0]) * pixels.shape[0] // reference.shape[0]
     cols = np.arange(reference.shape[1]) * pixels.shape[1] // reference.shape[1]
-    return pixels[rows][:, cols]
+    return np.asarray(pixels[rows][:, cols])
 
 
 def _over(layer: Rgba, under: Rgba, opacity: float) -> Rgba:
@@ -219,7 +274,9 @@ def _outlined(rgba: Rgba, plan: RunPlan, grid: Grid) -> Rgba:
     for zone in on_grid(plan.zones, plan.items[0].grid, grid):
         for ring in _rings(zone):
             corners = [to_pixel @ (x, y) for x, y in ring]
-            pen.line([(c * canvas.width / width, r * canvas.height / height) for c, r in corners], (255, 255, 255, 255), 2)
+            pen.line(
+                [(c * canvas.width / width, r * canvas.height / height) for c, r in corners], (255, 255, 255, 255), 2
+            )
     return np.asarray(canvas)
 
 

@@ -36,7 +36,9 @@ class RunOutcome:
     indicators: int
 
 
-def run(plan: RunPlan, out: Path, existing: Existing, mapper: BlockMap = map_here, on_block: OnBlock = lambda _: None) -> RunOutcome:
+def run(
+    plan: RunPlan, out: Path, existing: Existing, mapper: BlockMap = map_here, on_block: OnBlock = lambda _: None
+) -> RunOutcome:
     """All stages of a plan, one after the other, in this process but for the blocks.
 
     Raises:
@@ -66,7 +68,10 @@ def begin(plan: RunPlan, out: Path, existing: Existing) -> RunFolder:
     identity = runtime_identity()
     if folder.run_json.exists():
         before = folder.read_run()
-        for key, now, what in (("plan_digest", plan.digest, "recipe or scenes"), ("runtime", identity, "runtime or CPU class")):
+        for key, now, what in (
+            ("plan_digest", plan.digest, "recipe or scenes"),
+            ("runtime", identity, "runtime or CPU class"),
+        ):
             if before.get(key) != now:
                 raise OutputError(
                     f"output {out}: cannot resume, the {what} differ from those it was started with; "
@@ -90,7 +95,7 @@ def begin(plan: RunPlan, out: Path, existing: Existing) -> RunFolder:
 
 @contextmanager
 def closing(folder: RunFolder) -> Iterator[None]:
-    """Write how a run ended into run.json, also when it was stopped: ``complete``, ``incomplete`` or ``interrupted``."""
+    """Write how a run ended into run.json: ``complete``, ``incomplete`` or, where it was stopped, ``interrupted``."""
     state = "interrupted"
     try:
         yield
@@ -147,7 +152,13 @@ def as_json(result: RunOutcome) -> dict[str, Any]:
         "run": str(result.folder),
         "report": str(result.folder / "report.html"),
         "items": [
-            {"id": o.item, "blocks": o.blocks, "computed": o.computed, "failed": o.failed, "coverage": round(o.coverage, 6)}
+            {
+                "id": o.item,
+                "blocks": o.blocks,
+                "computed": o.computed,
+                "failed": o.failed,
+                "coverage": round(o.coverage, 6),
+            }
             for o in result.items
         ],
         "indicators": result.indicators,

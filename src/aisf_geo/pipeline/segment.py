@@ -21,7 +21,15 @@ from aisf_geo.ingest.quality import SHADOW_BANDS
 from aisf_geo.pipeline.mapped import LEGEND_TAG, legend_json
 from aisf_geo.pipeline.mapper import BlockMap
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
-from aisf_geo.pipeline.work import BlockTask, CountTask, block_digest, count_block, interpret_block, median_path, read_block
+from aisf_geo.pipeline.work import (
+    BlockTask,
+    CountTask,
+    block_digest,
+    count_block,
+    interpret_block,
+    median_path,
+    read_block,
+)
 from aisf_geo.segment.spectral import BINS, SpectralInterpreter, Threshold, automatic_threshold, fit
 from aisf_geo.store.files import sha256_file
 from aisf_geo.store.ledger import BlockRecord, Ledger
@@ -119,7 +127,9 @@ def _maps_stand(out: ItemFolder, item_id: str, ledger: Ledger) -> bool:
 
 def settle(plan: RunPlan, item: ItemPlan, ledger: Ledger, mapper: BlockMap) -> SpectralInterpreter:
     """The interpreter of a scene; an automatic threshold is measured over all its blocks, once."""
-    method, index, threshold = fit(plan.recipe.segment.method, item.view.scene.band_names, plan.recipe.segment.threshold)
+    method, index, threshold = fit(
+        plan.recipe.segment.method, item.view.scene.band_names, plan.recipe.segment.threshold
+    )
     said = ledger.fact(item.id, "threshold")
     if threshold is None and said is not None:
         threshold = Threshold(**json.loads(said))

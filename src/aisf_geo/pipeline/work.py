@@ -157,7 +157,7 @@ class CountTask:
 
 
 def count_block(task: CountTask) -> NDArray[np.int64]:
-    """Histogram of the index in one block; all zero where the block cannot be read, which interpreting it will report."""
+    """Histogram of the index in one block; all zero where the block cannot be read, which the ledger will say."""
     try:
         raster = task.view.load((task.index.a, task.index.b), task.block.core)
     except AisfGeoError:

@@ -306,6 +306,8 @@ def _item_of(card: ModelCard) -> dict[str, Any]:
     """The STAC item of a card; the inverse of :func:`_fields_of`."""
     fields = card.model_dump(mode="json")
     assets = {"weights": _asset(card.weights, "safetensors", ["mlm:model", "mlm:weights"])}
+    # STAC 1.1 wants the bands that `mlm:input` names described at an asset.
+    assets["weights"]["bands"] = [{"name": name, "eo:common_name": name} for name in card.band_names]
     if card.int8:
         assets["int8"] = _asset(card.int8[0], "openvino-ir", ["mlm:model"])
         assets["int8-weights"] = _asset(card.int8[1], "openvino-ir", ["mlm:model", "mlm:weights"])
@@ -319,7 +321,6 @@ def _item_of(card: ModelCard) -> dict[str, Any]:
             "datetime": fields["created"],
             "description": card.description,
             "license": card.licence,
-            "bands": [{"name": name, "eo:common_name": name} for name in card.band_names],
             "mlm:name": card.name,
             "mlm:architecture": card.network.arch,
             "mlm:framework": "PyTorch",

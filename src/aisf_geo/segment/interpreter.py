@@ -37,13 +37,24 @@ class Interpreter(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Method or model name."""
+        ...
+
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """Identity within the name."""
+        ...
+
     @property
-    def legend(self) -> Legend: ...
+    def legend(self) -> Legend:
+        """Codes it answers with."""
+        ...
+
     @property
-    def bands(self) -> tuple[str, ...]: ...
+    def bands(self) -> tuple[str, ...]:
+        """Bands it reads."""
+        ...
 
     def read_window(self, core: Window, grid: Grid) -> Window:
         """The pixels it needs to decide ``core``: a window inside ``grid`` that contains ``core``."""

@@ -66,7 +66,7 @@ def build_network(card: ModelCard) -> torch.nn.Module:
 
 
 def load_network(card: ModelCard) -> torch.nn.Module:
-    """The card's network for inference, fp32, on the CPU.
+    """The card's network for inference: fp32, on the CPU, without gradients (tracing would keep every activation).
 
     Raises:
         DataError: the weights differ from the card's digest, or do not fit the network it describes.
@@ -86,7 +86,7 @@ def load_network(card: ModelCard) -> torch.nn.Module:
             "publish weights and card together"
         )
     network.load_state_dict(stored, strict=False)
-    return network.eval()
+    return network.eval().requires_grad_(False)
 
 
 def save_weights(network: torch.nn.Module, folder: Path) -> ModelFile:

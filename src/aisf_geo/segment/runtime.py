@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any, Literal, Protocol, get_args
 
@@ -137,6 +138,8 @@ class OpenVinoRuntime:
             "NUM_STREAMS": 1,
         }
         self._request = core.compile_model(model, "CPU", config).create_infer_request()
+        # A request runs one patch at a time; Dask workers may call from several threads.
+        self._turn = Lock()
         self.batch = 1
         self.identity = _identity("openvino", precision, "cpu", threads, openvino.get_version())
 
@@ -144,8 +147,9 @@ class OpenVinoRuntime:
         """See :class:`Runtime`."""
         answers = []
         for i in range(len(batch)):
-            self._request.infer([np.ascontiguousarray(batch[i : i + 1])], share_inputs=True)
-            answers.append(np.array(self._request.get_output_tensor(0).data, dtype=np.float32))
+            with self._turn:
+                self._request.infer([np.ascontiguousarray(batch[i : i + 1])], share_inputs=True)
+                answers.append(np.array(self._request.get_output_tensor(0).data, dtype=np.float32))
         return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
 

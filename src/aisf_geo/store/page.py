@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,29 +65,51 @@ def number(value: float | None) -> str:
     return f"{value:.{max(0, 3 - len(str(int(abs(value)))))}f}"
 
 
-def chart(points: Sequence[Point], unit: str) -> dict[str, Any] | None:
-    """Positions of a small line chart on a 640 x 150 canvas, or None for fewer than two values."""
-    given = [p for p in points if p.value is not None]
-    if len(given) < 2:
+#: Colours of the lines of a chart, told apart also by those who see few colours (Okabe & Ito 2008).
+LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
+
+def chart(lines: Mapping[str, Sequence[Point]], unit: str) -> dict[str, Any] | None:
+    """Positions of a line chart on a 640 x 170 canvas, one line per name; None where no line has two values."""
+    given = {name: [p for p in points if p.value is not None] for name, points in lines.items()}
+    if all(len(points) < 2 for points in given.values()):
         return None
-    top = max(p.value or 0.0 for p in given) or 1.0
-    first, last = points[0].years, points[-1].years
+    everything = [p for points in lines.values() for p in points]
+    top = max(p.value or 0.0 for p in everything) or 1.0
+    first, last = min(p.years for p in everything), max(p.years for p in everything)
     span = max(last - first, 1e-9)
 
-    def x(point: Point) -> float:
-        return round(46 + 580 * (point.years - first) / span, 1)
+    def x(years: float) -> float:
+        return round(52 + 574 * (years - first) / span, 1)
 
     def y(value: float) -> float:
-        return round(124 - 108 * value / top, 1)
+        return round(140 - 120 * value / top, 1)
 
     return {
-        "line": " ".join(f"{x(p)},{y(p.value or 0.0)}" for p in given),
-        "dots": [{"x": x(p), "y": y(p.value or 0.0), "title": f"{p.date}: {number(p.value)} {unit}"} for p in given],
-        "withheld": [{"x": x(p), "title": f"{p.date}: withheld, {p.note}"} for p in points if p.value is None],
+        "lines": [
+            {
+                "name": name,
+                "colour": LINE_COLOURS[i % len(LINE_COLOURS)],
+                "path": " ".join(f"{x(p.years)},{y(p.value or 0.0)}" for p in points),
+                "dots": [
+                    {"x": x(p.years), "y": y(p.value or 0.0), "title": f"{name}, {p.date}: {number(p.value)} {unit}"}
+                    for p in points
+                ],
+            }
+            for i, (name, points) in enumerate(given.items())
+        ],
+        "withheld": [
+            {"x": place, "title": "; ".join(f"{p.date}: withheld, {p.note}" for p in withheld)}
+            for place, withheld in _by_place(x, [p for p in everything if p.value is None]).items()
+        ],
         "top": number(top),
         "unit": unit,
-        "years": [
-            {"x": round(46 + 580 * (year - first) / span, 1), "label": year}
-            for year in range(int(np.ceil(first)), int(last) + 1)
-        ],
+        "years": [{"x": x(year), "label": year} for year in range(math.ceil(first), int(last) + 1)],
     }
+
+
+def _by_place(x: Callable[[float], float], points: Sequence[Point]) -> dict[float, list[Point]]:
+    grouped: dict[float, list[Point]] = {}
+    for point in points:
+        grouped.setdefault(x(point.years), []).append(point)
+    return grouped

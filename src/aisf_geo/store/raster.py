@@ -63,9 +63,7 @@ def confidence_layer(tags: Mapping[str, str]) -> Layer:
     return Layer("confidence", "uint8", NO_CONFIDENCE, "AVERAGE", tags=tags)
 
 
-def write_cog(
-    path: Path, grid: Grid, layer: Layer, windows: Iterable[tuple[Window, NDArray[np.generic]]]
-) -> None:
+def write_cog(path: Path, grid: Grid, layer: Layer, windows: Iterable[tuple[Window, NDArray[np.generic]]]) -> None:
     """Write ``windows`` of pixels to a COG on ``grid``; pixels that no window brings stay nodata.
 
     Memory does not grow with the raster: windows go to a temporary tiled file, which the COG driver copies in tiles.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import geopandas
 import pystac
@@ -79,7 +79,7 @@ def item_of(record: ItemRecord, folder: Path) -> pystac.Item:
     item = pystac.Item(
         id=record.id,
         geometry=json.loads(shapely.to_geojson(footprint)),
-        bbox=list(footprint.bounds),
+        bbox=[float(v) for v in shapely.bounds(footprint)],
         datetime=record.period.start if single and record.period else None,
         properties=properties,
         start_datetime=None if single else (record.period.start if record.period else _UNDATED.start),
@@ -88,7 +88,9 @@ def item_of(record: ItemRecord, folder: Path) -> pystac.Item:
         collection=record.collection,
     )
     if record.period is None:
-        item.properties["aisf:datetime_note"] = "the source states no acquisition date; the range is that of Earth imaging"
+        item.properties["aisf:datetime_note"] = (
+            "the source states no acquisition date; the range is that of Earth imaging"
+        )
     projection = ProjectionExtension.ext(item, add_if_missing=True)
     code = record.grid.pyproj_crs.to_epsg()
     projection.apply(code=f"EPSG:{code}" if code else None, wkt2=None if code else record.grid.pyproj_crs.to_wkt())
@@ -134,7 +136,7 @@ def _lonlat(grid: Grid) -> shapely.Geometry:
     """The outline of a grid in longitude and latitude."""
     west, south, east, north = grid.bounds
     box = shapely.segmentize(shapely.box(*grid.bounds), max(east - west, north - south) / 8)
-    return geopandas.GeoSeries([box], crs=grid.pyproj_crs).to_crs(4326).iloc[0]
+    return cast("shapely.Geometry", geopandas.GeoSeries([box], crs=grid.pyproj_crs).to_crs(4326).iloc[0])
 
 
 def write_item(item: pystac.Item, path: Path) -> None:
@@ -148,12 +150,12 @@ def write_item(item: pystac.Item, path: Path) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_collection(
-    path: Path, run_id: str, title: str, items: Sequence[pystac.Item], sources: Sequence[str]
-) -> None:
+def write_collection(path: Path, run_id: str, title: str, items: Sequence[pystac.Item], sources: Sequence[str]) -> None:
     """Write the collection of a run, linking its items."""
     boxes = [item.bbox for item in items if item.bbox]
-    spatial = pystac.SpatialExtent([[*(min(b[i] for b in boxes) for i in (0, 1)), *(max(b[i] for b in boxes) for i in (2, 3))]])
+    spatial = pystac.SpatialExtent(
+        [[*(min(b[i] for b in boxes) for i in (0, 1)), *(max(b[i] for b in boxes) for i in (2, 3))]]
+    )
     moments = [m for item in items for m in _moments(item)]
     temporal = pystac.TemporalExtent([[min(moments), max(moments)]])
     collection = pystac.Collection(

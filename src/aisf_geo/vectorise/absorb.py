@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import shapely
@@ -81,6 +81,7 @@ class _Sides:
 
     Attributes:
         start, end: int32 ``(sides, 2)``, column and row.
+        start_vertex, end_vertex: int32 ``(sides,)``, the same as numbers without gaps.
         region: int32 ``(sides,)``, index of the feature.
         twin: int32 ``(sides,)``, the same side seen from the neighbour; -1 where nothing is observed there.
         length_mm: int64 ``(sides,)``; integers, so that equal lengths compare equal.
@@ -88,6 +89,8 @@ class _Sides:
 
     start: Int32Array
     end: Int32Array
+    start_vertex: Int32Array
+    end_vertex: Int32Array
     region: Int32Array
     twin: Int32Array
     length_mm: Int64Array
@@ -118,36 +121,60 @@ def _outlines(features: Features, grid: Grid) -> Outlines:
 
 def _sides(outlines: Outlines, lengths: EdgeLengths, grid: Grid) -> _Sides:
     """The sides of the outlines, in their order."""
+    sides_of_ring = np.diff(outlines.ring_offsets) - 1
     is_start = np.ones(outlines.xy.shape[0], dtype=np.bool_)
     is_start[outlines.ring_offsets[1:] - 1] = False
     at = np.flatnonzero(is_start)
     start, end = outlines.xy[at], outlines.xy[at + 1]
-    ring = np.searchsorted(outlines.ring_offsets, at, side="right") - 1
-    region = (np.searchsorted(outlines.region_offsets, ring, side="right") - 1).astype(np.int32)
+    rings_of_region = np.diff(outlines.region_offsets)
+    region_of_ring = np.repeat(np.arange(rings_of_region.size, dtype=np.int32), rings_of_region)
     east_mm = np.rint(lengths.east_m * 1000).astype(np.int64)
     south_mm = np.rint(lengths.south_m * 1000).astype(np.int64)
-    length_mm = np.abs(end[:, 0] - start[:, 0]) * east_mm[start[:, 1]] + np.abs(
-        south_mm[end[:, 1]] - south_mm[start[:, 1]]
+    across_mm = np.abs(end[:, 0] - start[:, 0]) * east_mm[start[:, 1]]
+    down_mm = np.abs(south_mm[end[:, 1]] - south_mm[start[:, 1]])
+    vertex = _numbered(start[:, 1].astype(np.int64) * (grid.shape.width + 1) + start[:, 0])
+    following = np.arange(1, at.size + 1)
+    first_of_ring = offsets_of(sides_of_ring)
+    following[first_of_ring[1:] - 1] = first_of_ring[:-1]
+    return _Sides(
+        start=start,
+        end=end,
+        start_vertex=vertex,
+        end_vertex=vertex[following],
+        region=np.repeat(region_of_ring, sides_of_ring),
+        twin=_twins(vertex, vertex[following]),
+        length_mm=across_mm + down_mm,
     )
-    return _Sides(start, end, region, _twins(start, end, grid.shape.width), length_mm)
 
 
-def _vertex_key(xy: Int32Array, width: int) -> Int64Array:
-    """One number for each grid vertex."""
-    return xy[:, 1].astype(np.int64) * (width + 1) + xy[:, 0]
+def _numbered(key: Int64Array) -> Int32Array:
+    """Equal numbers for equal keys, ascending with them from 0 without gaps."""
+    order = np.argsort(key)
+    number = np.empty(key.size, dtype=np.int32)
+    ascending = key[order]
+    number[order] = np.cumsum(np.concatenate([[False], ascending[1:] != ascending[:-1]])[: key.size])
+    return number
 
 
-def _twins(start: Int32Array, end: Int32Array, width: int) -> Int32Array:
-    """The side that runs the other way, -1 where there is none.
+def _by_vertex(vertex: Int32Array, vertices: int) -> tuple[Int32Array, Int64Array]:
+    """The sides by the vertex they start at, and where in that order the sides of each vertex begin."""
+    return np.argsort(vertex, kind="stable").astype(np.int32), offsets_of(np.bincount(vertex, minlength=vertices))
 
-    Neighbours share all vertices of their border, so that a side is known by its upper or left end and direction.
-    """
-    upright = start[:, 0] == end[:, 0]
-    key = _vertex_key(np.minimum(start, end), width) * 2 + upright
-    order = np.argsort(key, kind="stable")
-    pair = np.flatnonzero(key[order[:-1]] == key[order[1:]])
-    twin = np.full(key.size, -1, dtype=np.int32)
-    twin[order[pair]], twin[order[pair + 1]] = order[pair + 1], order[pair]
+
+def _twins(start_vertex: Int32Array, end_vertex: Int32Array) -> Int32Array:
+    """The side that runs the other way, -1 where there is none; neighbours share all vertices of their border."""
+    return _reverse_sides(start_vertex, end_vertex, *_by_vertex(start_vertex, int(start_vertex.max(initial=-1)) + 1))
+
+
+@compiled
+def _reverse_sides(
+    start_vertex: Int32Array, end_vertex: Int32Array, order: Int32Array, first: Int64Array
+) -> Int32Array:
+    twin = np.full(start_vertex.size, -1, np.int32)
+    for i in range(start_vertex.size):
+        for p in range(first[end_vertex[i]], first[end_vertex[i] + 1]):
+            if end_vertex[order[p]] == start_vertex[i]:
+                twin[i] = order[p]
     return twin
 
 
@@ -221,14 +248,10 @@ def _merge(features: Features, sides: _Sides, number: Int32Array, code: UInt8Arr
     """Outlines and sums of the groups: feature ``i`` is part of group ``number[i]``, whose code is given."""
     group = number[sides.region]
     outer = (sides.twin < 0) | (group[sides.twin] != group)
-    start, end, open_side = sides.start[outer], sides.end[outer], sides.twin[outer] < 0
-    group = group[outer].astype(np.int32)
-    side_px = np.abs(end - start).sum(axis=1)
-    border_px = np.bincount(group, side_px, code.size).astype(np.int64)
-    open_px = np.bincount(group[open_side], side_px[open_side], code.size).astype(np.int64)
+    remaining = _Sides(**{f.name: getattr(sides, f.name)[outer] for f in fields(sides)})
+    group, is_open = group[outer], remaining.twin < 0
+    side_px = np.abs(remaining.end - remaining.start).sum(axis=1)
     whole = np.floor(features.area_m2)
-    same = features.code == code[number]
-    counts = features.counts.restricted(same)
     table = RegionTable(
         code=features.code,
         pixels=features.pixels,
@@ -238,37 +261,43 @@ def _merge(features: Features, sides: _Sides, number: Int32Array, code: UInt8Arr
         area_fraction=np.rint((features.area_m2 - whole) * (1 << AREA_FRACTION_BITS)).astype(np.int64),
         border_px=np.zeros(len(features), np.int64),
         open_px=np.zeros(len(features), np.int64),
-        counts=counts,
-    ).merged(number)
-    arcs = _arcs(start, end, group)
-    return close(arcs, code.size), replace(table, code=code, border_px=border_px, open_px=open_px)
+        counts=features.counts.restricted(features.code == code[number]),
+    )
+    table = replace(
+        table.merged(number),
+        code=code,
+        border_px=np.bincount(group, side_px, code.size).astype(np.int64),
+        open_px=np.bincount(group[is_open], side_px[is_open], code.size).astype(np.int64),
+    )
+    return close(_arcs(remaining, group), code.size), table
 
 
-def _arcs(start: Int32Array, end: Int32Array, group: Int32Array) -> Arcs:
-    """The sides that are left, put one behind the other."""
-    width = int(max(start[:, 0].max(initial=0), end[:, 0].max(initial=0)))
-    start_key, end_key = _vertex_key(start, width), _vertex_key(end, width)
-    by_start = np.argsort(start_key, kind="stable").astype(np.int32)
-    first = np.searchsorted(start_key[by_start], end_key)
-    successor, crossed = _follow(start, end, group, start_key, end_key, by_start, first)
-    kept = _corners(start, end, start_key, end_key, by_start, first, successor)
-    xy = start.copy()
+def _arcs(sides: _Sides, group: Int32Array) -> Arcs:
+    """The sides that are left, put one behind the other as the outlines of their groups."""
+    vertices = int(max(sides.start_vertex.max(initial=-1), sides.end_vertex.max(initial=-1))) + 1
+    order, first = _by_vertex(sides.start_vertex, vertices)
+    successor, crossed = _follow(sides.start, sides.end, sides.end_vertex, group, order, first)
+    upright = sides.start[:, 0] == sides.end[:, 0]
+    # A vertex belongs to every outline there or to none: it is one where any of them turns.
+    is_corner = np.zeros(vertices, dtype=np.bool_)
+    is_corner[sides.end_vertex[upright != upright[successor]]] = True
+    kept = is_corner[sides.start_vertex]
+    xy = sides.start.copy()
     xy[crossed, 0] = ~xy[crossed, 0]
     chains = chain(successor)
-    lengths = offsets_of(kept[chains.order].astype(np.int64))[chains.first]
-    return Arcs(
-        xy[chains.order][kept[chains.order]], lengths, group[chains.order[chains.first[:-1]]], chains.closed_successor()
-    )
+    kept = kept[chains.order]
+    region = group[chains.order[chains.first[:-1]]]
+    offsets = offsets_of(kept.astype(np.int64))[chains.first]
+    return Arcs(xy[chains.order][kept], offsets, region, chains.closed_successor())
 
 
 @compiled
 def _follow(
     start: Int32Array,
     end: Int32Array,
+    end_vertex: Int32Array,
     group: Int32Array,
-    start_key: Int64Array,
-    end_key: Int64Array,
-    by_start: Int32Array,
+    order: Int32Array,
     first: Int64Array,
 ) -> tuple[Int32Array, NDArray[np.bool_]]:
     """The side of the same group that goes on where a side ends, and which sides start where their group meets itself.
@@ -278,10 +307,9 @@ def _follow(
     successor = np.empty(start.shape[0], np.int32)
     crossed = np.zeros(start.shape[0], np.bool_)
     for i in range(start.shape[0]):
-        found, p = -1, first[i]
-        while p < by_start.size and start_key[by_start[p]] == end_key[i]:
-            j = by_start[p]
-            p += 1
+        found = -1
+        for p in range(first[end_vertex[i]], first[end_vertex[i] + 1]):
+            j = order[p]
             if group[j] != group[i]:
                 continue
             if found >= 0:
@@ -293,25 +321,3 @@ def _follow(
             found = j
         successor[i] = found
     return successor, crossed
-
-
-@compiled
-def _corners(
-    start: Int32Array,
-    end: Int32Array,
-    start_key: Int64Array,
-    end_key: Int64Array,
-    by_start: Int32Array,
-    first: Int64Array,
-    successor: Int32Array,
-) -> NDArray[np.bool_]:
-    """Sides whose start is a vertex of every outline there, because one of them turns."""
-    corner = np.zeros(start.shape[0], np.bool_)
-    for i in range(start.shape[0]):
-        next_side = successor[i]
-        if (start[i, 0] == end[i, 0]) != (start[next_side, 0] == end[next_side, 0]):
-            p = first[i]
-            while p < by_start.size and start_key[by_start[p]] == end_key[i]:
-                corner[by_start[p]] = True
-                p += 1
-    return corner
