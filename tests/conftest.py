@@ -55,14 +55,15 @@ def write_tif(tmp_path: Path) -> WriteTif:
         with rasterio.open(
             path, "w", driver="GTiff", count=count, height=height, width=width, dtype=layers.dtype, **said
         ) as dataset:
-            dataset.write(layers)
             for i, text in enumerate(names, start=1):
                 dataset.set_band_description(i, text)
             if scales:
                 dataset.scales = scales
             if offsets:
                 dataset.offsets = offsets
-            dataset.update_tags(**(tags or {}))
+            if tags:
+                dataset.update_tags(**tags)
+            dataset.write(layers)
         return path
 
     return write

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from aisf_geo.domain.grid import Grid
 from aisf_geo.errors import GridError
-from aisf_geo.vectorise.regions import ConfidenceCounts, RegionTable, stacked_counts
+from aisf_geo.vectorise.confidence import ConfidenceCounts, stacked_counts
+from aisf_geo.vectorise.regions import RegionTable
 from aisf_geo.vectorise.rings import Outlines, ring_lengths
 from aisf_geo.vectorise.scan import Int32Array, Int64Array, UInt8Array
 

@@ -9,104 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aisf_geo.domain.grid import Grid, Window
-from aisf_geo.domain.legend import CONFIDENCE_STEPS, NO_CONFIDENCE
-from aisf_geo.vectorise.rings import offsets_of
+from aisf_geo.vectorise.confidence import ConfidenceCounts, count_confidence, stacked_counts
 from aisf_geo.vectorise.scan import AREA_FRACTION_BITS, Borders, Int32Array, Int64Array, Runs, UInt8Array, compiled
 
 #: Rows whose pixel areas are held at a time.
 AREA_STRIPE_PX = 256
-
-
-@dataclass(frozen=True)
-class ConfidenceCounts:
-    """How many pixels of each region have which confidence; an entry for each that occurs, ascending.
-
-    Attributes:
-        offsets: int64 ``(regions + 1,)``, where the entries of each region start.
-        value: uint8 ``(entries,)``, 0..254 = 0..1; pixels without a confidence are not counted.
-        pixels: int64 ``(entries,)``.
-    """
-
-    offsets: Int64Array
-    value: UInt8Array
-    pixels: Int64Array
-
-    @classmethod
-    def none(cls, regions: int) -> ConfidenceCounts:
-        """No confidences for ``regions`` regions."""
-        return cls(np.zeros(regions + 1, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.int64))
-
-    def take(self, index: NDArray[np.integer]) -> ConfidenceCounts:
-        """The counts of the regions ``index``, in that order."""
-        if not self.value.size:
-            return ConfidenceCounts.none(index.size)
-        return ConfidenceCounts(*_grouped(self.offsets, self.value, self.pixels, index, np.arange(index.size + 1)))
-
-    def merged(self, number: Int32Array, groups: int) -> ConfidenceCounts:
-        """The counts in which the regions of equal ``number`` (0 .. ``groups - 1``) are added up."""
-        if not self.value.size:
-            return ConfidenceCounts.none(groups)
-        by_group = np.argsort(number, kind="stable")
-        first = np.searchsorted(number[by_group], np.arange(groups + 1))
-        return ConfidenceCounts(*_grouped(self.offsets, self.value, self.pixels, by_group, first))
-
-    def restricted(self, kept: NDArray[np.bool_]) -> ConfidenceCounts:
-        """The same regions, those that are not ``kept`` without any counts."""
-        lengths = np.diff(self.offsets)
-        entry = np.repeat(kept, lengths)
-        return ConfidenceCounts(offsets_of(lengths * kept), self.value[entry], self.pixels[entry])
-
-    def mean_and_p10(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and tenth percentile (0..1) of every region; NaN where no pixel has a confidence.
-
-        The percentile is the smallest confidence that at least a tenth of the pixels do not exceed.
-        """
-        running = np.concatenate([[0], np.cumsum(self.pixels)])
-        weighted = np.concatenate([[0], np.cumsum(self.pixels * self.value)])
-        pixels = np.diff(running[self.offsets])
-        some = pixels > 0
-        mean, p10 = np.full(pixels.size, np.nan), np.full(pixels.size, np.nan)
-        mean[some] = np.diff(weighted[self.offsets])[some] / pixels[some] / CONFIDENCE_STEPS
-        needed = running[self.offsets[:-1]][some] + (pixels[some] + 9) // 10
-        p10[some] = self.value[np.searchsorted(running, needed) - 1] / CONFIDENCE_STEPS
-        return mean, p10
-
-
-@compiled
-def _grouped(
-    offsets: Int64Array, value: UInt8Array, pixels: Int64Array, order: NDArray[np.integer], first: Int64Array
-) -> tuple[Int64Array, UInt8Array, Int64Array]:
-    """Counts of groups of regions: group ``g`` is ``order[first[g]:first[g + 1]]``."""
-    capacity = 0
-    for region in order:
-        capacity += offsets[region + 1] - offsets[region]
-    new_offsets = np.zeros(first.size, np.int64)
-    new_value, new_pixels = np.empty(capacity, np.uint8), np.empty(capacity, np.int64)
-    histogram = np.zeros(256, np.int64)
-    n = 0
-    for g in range(first.size - 1):
-        if first[g + 1] - first[g] == 1:
-            for i in range(offsets[order[first[g]]], offsets[order[first[g]] + 1]):
-                new_value[n], new_pixels[n] = value[i], pixels[i]
-                n += 1
-        else:
-            for region in order[first[g] : first[g + 1]]:
-                for i in range(offsets[region], offsets[region + 1]):
-                    histogram[value[i]] += pixels[i]
-            n = _emit(histogram, new_value, new_pixels, n)
-        new_offsets[g + 1] = n
-    return new_offsets, new_value[:n].copy(), new_pixels[:n].copy()
-
-
-@compiled
-def _emit(histogram: Int64Array, value: UInt8Array, pixels: Int64Array, n: int) -> int:
-    """Write a histogram's confidences from entry ``n`` on and clear it; the number of entries then."""
-    for c in range(NO_CONFIDENCE):
-        if histogram[c]:
-            value[n], pixels[n] = c, histogram[c]
-            n += 1
-    histogram[:] = 0
-    return n
 
 
 @dataclass(frozen=True)
@@ -192,15 +99,6 @@ class RegionTable:
         )
 
 
-def stacked_counts(parts: Sequence[ConfidenceCounts]) -> ConfidenceCounts:
-    """The counts of several tables, one below the other."""
-    return ConfidenceCounts(
-        offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
-        np.concatenate([part.value for part in parts]),
-        np.concatenate([part.pixels for part in parts]),
-    )
-
-
 def stacked(tables: Sequence[RegionTable]) -> RegionTable:
     """The tables one below the other."""
     return RegionTable(
@@ -234,15 +132,8 @@ def measure(runs: Runs, borders: Borders, confidence: UInt8Array | None, grid: G
         fraction,
         borders.total,
         borders.open,
-        _count_confidence(runs, pixels, confidence),
+        count_confidence(runs, pixels, confidence),
     )
-
-
-@compiled
-def _run_end(runs: Runs, i: int, width: int) -> int:
-    """The column behind a run."""
-    last = i + 1 == runs.start.size or runs.row[i + 1] != runs.row[i]
-    return width if last else runs.start[i + 1]
 
 
 @compiled
@@ -256,7 +147,7 @@ def _extent(runs: Runs, regions: int, width: int) -> tuple[UInt8Array, Int64Arra
             continue
         if first_pixel[r] < 0:
             code[r], first_pixel[r] = runs.code[i], np.int64(runs.row[i]) * width + runs.start[i]
-        pixels[r] += _run_end(runs, i, width) - runs.start[i]
+        pixels[r] += runs.end[i] - runs.start[i]
         last_row[r] = runs.row[i]
     return code, pixels, first_pixel, last_row
 
@@ -271,40 +162,9 @@ def _add_areas(runs: Runs, area_m2: NDArray[np.float64], row: int, whole: Int64A
             continue
         y = runs.row[i] - row
         whole_sum, fraction_sum = np.int64(0), fraction[r]
-        for x in range(runs.start[i], _run_end(runs, i, area_m2.shape[1])):
+        for x in range(runs.start[i], runs.end[i]):
             whole_part = np.int64(area_m2[y, x])
             whole_sum += whole_part
             fraction_sum += np.int64((area_m2[y, x] - whole_part) * unit + 0.5)
         whole[r] += whole_sum + (fraction_sum >> AREA_FRACTION_BITS)
         fraction[r] = fraction_sum & ((1 << AREA_FRACTION_BITS) - 1)
-
-
-def _count_confidence(runs: Runs, pixels: Int64Array, confidence: UInt8Array | None) -> ConfidenceCounts:
-    """The confidences of a block by region; none at all where the map has none."""
-    if confidence is None:
-        return ConfidenceCounts.none(pixels.size)
-    by_region = np.argsort(runs.region, kind="stable")
-    capacity = int(np.minimum(pixels, CONFIDENCE_STEPS + 1).sum())
-    return ConfidenceCounts(*_histograms(runs, by_region, confidence, pixels.size, capacity))
-
-
-@compiled
-def _histograms(
-    runs: Runs, by_region: Int64Array, confidence: UInt8Array, regions: int, capacity: int
-) -> tuple[Int64Array, UInt8Array, Int64Array]:
-    """Sparse histograms of one region after the other; ``by_region`` holds its runs together."""
-    offsets = np.zeros(regions + 1, np.int64)
-    value, count = np.empty(capacity, np.uint8), np.empty(capacity, np.int64)
-    histogram = np.zeros(256, np.int64)
-    n = 0
-    for p in range(by_region.size):
-        i = by_region[p]
-        r = runs.region[i]
-        if r < 0:
-            continue
-        for x in range(runs.start[i], _run_end(runs, i, confidence.shape[1])):
-            histogram[confidence[runs.row[i], x]] += 1
-        if p + 1 == by_region.size or runs.region[by_region[p + 1]] != r:
-            n = _emit(histogram, value, count, n)
-            offsets[r + 1] = n
-    return offsets, value[:n].copy(), count[:n].copy()

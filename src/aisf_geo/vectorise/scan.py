@@ -53,12 +53,14 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 class Runs(NamedTuple):
     """Stretches of equal code along the rows of a block, in row-major order; ``n`` of them.
 
-    ``row`` and ``start`` (column) int32 ``(n,)``; ``row_first`` int32 ``(height + 1,)``, the first run of every row;
+    ``row``, ``start`` and ``end`` (columns, half open) int32 ``(n,)``; ``row_first`` int32 ``(height + 1,)``, the first
+    run of every row;
     ``code`` uint8 ``(n,)``; ``region`` int32 ``(n,)``, dense in the order of first pixels, -1 where not observed.
     """
 
     row: Int32Array
     start: Int32Array
+    end: Int32Array
     row_first: Int32Array
     code: UInt8Array
     region: Int32Array
@@ -115,7 +117,7 @@ def unite(parent: Int32Array, a: int, b: int) -> None:
 def find_runs(labels: UInt8Array, count: int) -> Runs:
     """The ``count`` runs of a label block, each with its 4-connected region."""
     height, width = labels.shape
-    row, start = np.empty(count, np.int32), np.empty(count, np.int32)
+    row, start, end = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int32)
     code, parent = np.empty(count, np.uint8), np.empty(count, np.int32)
     row_first = np.empty(height + 1, np.int32)
     n = 0
@@ -125,17 +127,17 @@ def find_runs(labels: UInt8Array, count: int) -> Runs:
             if x == 0 or labels[y, x] != labels[y, x - 1]:
                 row[n], start[n], code[n], parent[n] = y, x, labels[y, x], n
                 n += 1
+            end[n - 1] = x + 1
     row_first[height] = n
     for y in range(1, height):
         above, below = row_first[y - 1], row_first[y]
         while above < row_first[y] and below < row_first[y + 1]:
             if code[above] == code[below]:
                 unite(parent, above, below)
-            above_end = start[above + 1] if above + 1 < row_first[y] else width
-            below_end = start[below + 1] if below + 1 < row_first[y + 1] else width
+            above_end, below_end = end[above], end[below]
             above += above_end <= below_end
             below += below_end <= above_end
-    return Runs(row, start, row_first, code, _dense(parent, code))
+    return Runs(row, start, end, row_first, code, _dense(parent, code))
 
 
 @compiled
@@ -259,7 +261,6 @@ def _link_line(
 ) -> None:
     """Link the vertices on the line between rows ``y - 1`` and ``y``, from left to right."""
     a, c = runs.row_first[y - 1], runs.row_first[y]
-    end_a, end_c = runs.row_first[y], runs.row_first[y + 1]
     # The outline above the line runs east, the one below runs west.
     east = west = -1
     if runs.code[a] != runs.code[c]:
@@ -267,9 +268,8 @@ def _link_line(
         west = sides.left[ENDS, y] = add_node(nodes, 0, STUB, runs.region[c])
     x = 0
     while True:
-        next_a = runs.start[a + 1] if a + 1 < end_a else width
-        next_c = runs.start[c + 1] if c + 1 < end_c else width
-        place = min(next_a, next_c)
+        end_a, end_c = runs.end[a], runs.end[c]
+        place = min(end_a, end_c)
         if runs.code[a] != runs.code[c]:
             count_border(borders, runs.region[a], runs.region[c], place - x)
         x = place
@@ -277,8 +277,8 @@ def _link_line(
             break
         set_pixel(v, 0, runs.code[a], runs.region[a])
         set_pixel(v, 3, runs.code[c], runs.region[c])
-        a += next_a == x
-        c += next_c == x
+        a += end_a == x
+        c += end_c == x
         set_pixel(v, 1, runs.code[a], runs.region[a])
         set_pixel(v, 2, runs.code[c], runs.region[c])
         v[INTO, LEFT], v[OUT, LEFT] = east, west
