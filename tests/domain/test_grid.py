@@ -12,6 +12,8 @@ from pyproj import CRS, Transformer
 from aisf_geo.domain.grid import Bounds, Grid, Shape, Window
 from aisf_geo.errors import GridError
 
+BOUND = "+proj=utm +zone=31 +ellps=intl +towgs84=-87,-98,-121 +units=m +type=crs"
+
 
 def utm_grid(height: int = 300, width: int = 400, transform: Affine | None = None) -> Grid:
     return Grid("EPSG:32631", transform or Affine(10, 0, 500_000, 0, -10, 5_700_000), Shape(height, width))
@@ -53,10 +55,7 @@ class TestPixelArea:
             pytest.param("EPSG:27572", 10, 600_000, 2_400_000, id="Lambert on the meridian of Paris"),
             pytest.param("EPSG:2048", 10, 60_000, 3_000_000, id="South Africa, axes to the west and south"),
             pytest.param("EPSG:32631+5773", 10, 500_000, 5_000_000, id="compound with heights"),
-            pytest.param(
-                "+proj=utm +zone=31 +ellps=intl +towgs84=-87,-98,-121 +units=m +type=crs",
-                10, 500_000, 5_000_000, id="bound to WGS 84",
-            ),  # fmt: skip
+            pytest.param(BOUND, 10, 500_000, 5_000_000, id="bound to WGS 84"),
         ],
     )
     def test_in_a_projection_is_that_of_the_geodesic_polygon(
@@ -119,9 +118,10 @@ class TestPixelArea:
         np.testing.assert_allclose(area, grid.pixel_area_m2(window), rtol=1e-7)
 
     def test_of_a_rotated_projected_grid_is_that_of_the_geodesic_polygon(self) -> None:
-        turned = utm_grid(transform=Affine.translation(300_000, 5_700_000) @ Affine.rotation(30) @ Affine.scale(10, -10))
-        area = turned.pixel_area_m2(Window(100, 130, 1, 1))[0, 0]
-        assert area == pytest.approx(geodesic_area_m2(turned, 100, 130), rel=1e-6)
+        turned = Affine.translation(300_000, 5_700_000) @ Affine.rotation(30) @ Affine.scale(10, -10)
+        grid = utm_grid(transform=turned)
+        area = grid.pixel_area_m2(Window(100, 130, 1, 1))[0, 0]
+        assert area == pytest.approx(geodesic_area_m2(grid, 100, 130), rel=1e-6)
 
     def test_of_rows_that_run_north_mirrors_that_of_rows_that_run_south(self) -> None:
         south = Grid("EPSG:4326", Affine(0.1, 0, 3, 0, -0.1, 52), Shape(20, 2))
@@ -130,8 +130,9 @@ class TestPixelArea:
         np.testing.assert_allclose(areas[0], areas[1][::-1], rtol=1e-9)
 
     def test_of_a_rotated_grid_in_degrees_is_refused_with_the_remedy(self) -> None:
-        turned = Grid("EPSG:4326", Affine.translation(3, 52) @ Affine.rotation(30) @ Affine.scale(0.1, -0.1), Shape(9, 9))
-        with pytest.raises(GridError, match="rotated.*warp it north-up"):
+        transform = Affine.translation(3, 52) @ Affine.rotation(30) @ Affine.scale(0.1, -0.1)
+        turned = Grid("EPSG:4326", transform, Shape(9, 9))
+        with pytest.raises(GridError, match=r"rotated.*warp it north-up"):
             turned.pixel_area_m2(turned.full_window)
 
     def test_where_a_projection_is_not_defined_is_refused(self) -> None:

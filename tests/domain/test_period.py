@@ -62,9 +62,7 @@ def test_a_period_that_ends_before_it_began_is_refused(end: datetime) -> None:
         Period(MIDNIGHT, end)
 
 
-@pytest.mark.parametrize(
-    ("hours", "one_day"), [(1, True), (23.9, True), (24, True), (25, False), (24 * 365, False)]
-)
+@pytest.mark.parametrize(("hours", "one_day"), [(1, True), (23.9, True), (24, True), (25, False), (24 * 365, False)])
 def test_a_period_of_at_most_a_day_can_be_named_by_one_date(hours: float, one_day: bool) -> None:
     assert Period(MIDNIGHT, MIDNIGHT + timedelta(hours=hours)).is_one_day is one_day
 

@@ -40,8 +40,6 @@ def test_a_cut_takes_bands_in_the_order_asked_and_keeps_their_place_on_earth() -
     ("values", "valid"),
     [((1, 3, 4), (3, 4)), ((2, 4, 3), (3, 4)), ((2, 3, 4), (4, 3))],
 )
-def test_arrays_that_do_not_fit_the_grid_and_bands_are_refused(
-    values: tuple[int, ...], valid: tuple[int, ...]
-) -> None:
+def test_arrays_that_do_not_fit_the_grid_and_bands_are_refused(values: tuple[int, ...], valid: tuple[int, ...]) -> None:
     with pytest.raises(BandError, match="for a grid of"):
         Raster(np.zeros(values, np.float32), np.ones(valid, bool), GRID, ("red", "nir"))

@@ -49,9 +49,7 @@ def test_bands_of_a_product_are_known_by_their_common_names(product: str, name: 
     assert sensor(product).common_name(name) == common
 
 
-@pytest.mark.parametrize(
-    ("number", "reflectance"), [(7273, 0.0000075), (43636, 0.99999)]
-)
+@pytest.mark.parametrize(("number", "reflectance"), [(7273, 0.0000075), (43636, 0.99999)])
 def test_landsat_collection_2_numbers_span_reflectance_0_to_1_as_the_product_guide_says(
     number: int, reflectance: float
 ) -> None:

@@ -179,7 +179,9 @@ class TestValidityByHand:
     def test_a_pixel_without_data_is_not_called_cloudy(self, write_tif: WriteTif) -> None:
         scene = scene_of_file(write_tif("b.tif", np.array([[0, 9]], np.uint16), nodata=0, names=("red",)))
         scl = write_tif("scl.tif", np.array([[9, 9]], np.uint8))
-        raster = read_window(replace(scene, quality=("scl", BandSource(str(scl), 1, nodata=0))), ("red",), Window(0, 0, 1, 2))
+        raster = read_window(
+            replace(scene, quality=("scl", BandSource(str(scl), 1, nodata=0))), ("red",), Window(0, 0, 1, 2)
+        )
         assert raster.obscured is not None
         assert raster.obscured.tolist() == [[False, True]]
         assert not raster.valid.any()
@@ -235,6 +237,14 @@ class TestAnotherGrid:
         assert raster.obscured is not None
         assert not raster.obscured.any()
 
+    def test_an_alpha_band_is_warped_with_the_image(self, write_tif: WriteTif) -> None:
+        numbers = np.full((4, 8, 8), 9, np.uint8)
+        numbers[3, :4], numbers[3, 4:] = 0, 255
+        scene = scene_of_file(write_tif("t.tif", numbers, photometric="RGB", alpha="YES"))
+        moved = Grid(scene.grid.crs, scene.grid.transform @ Affine.translation(0, 2), Shape(8, 8))
+        valid = read_window(scene, ("band1",), moved.full_window, moved).valid
+        assert valid.all(axis=1).tolist() == [False, False, True, True, True, True, False, False]
+
     def test_one_band_at_nodata_does_not_hide_the_others(self, write_tif: WriteTif) -> None:
         """The rule of the file's own grid holds on another: a gap is where all bands are nodata."""
         numbers = np.full((2, 8, 8), 500, np.uint16)
@@ -248,7 +258,9 @@ class TestAnotherGrid:
     def test_a_scene_with_a_coarser_band_is_read_on_its_finest_grid(self, write_tif: WriteTif) -> None:
         fine = scene_of_file(write_tif("fine.tif", np.full((4, 4), 100, np.uint16), names=("red",)))
         half = fine.grid.transform @ Affine.scale(2)
-        coarse = scene_of_file(write_tif("coarse.tif", np.full((2, 2), 300, np.uint16), transform=half, names=("swir16",)))
+        coarse = scene_of_file(
+            write_tif("coarse.tif", np.full((2, 2), 300, np.uint16), transform=half, names=("swir16",))
+        )
         scene = replace(fine, bands=fine.bands + coarse.bands)
         raster = read_window(scene, ("red", "swir16"), Window(1, 1, 3, 3))
         assert raster.valid.all()
@@ -274,10 +286,12 @@ class TestBrokenFiles:
         whole = path.read_bytes()
         path.write_bytes(whole[: int(len(whole) * share)])
         scene = scene_of_file(path)
-        with pytest.raises(UnreadableError, match=r"rows 190-199, columns 0-199 cannot be decoded.*fetch the file again"):
+        with pytest.raises(
+            UnreadableError, match=r"rows 190-199, columns 0-199 cannot be decoded.*fetch the file again"
+        ):
             read_window(scene, ("band1",), Window(190, 0, 10, 200))
 
-    @pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
+    @pytest.mark.parametrize("share", [0.5, 0.9])
     def test_a_truncated_tiff_whose_directory_comes_last_is_refused(self, write_tif: WriteTif, share: float) -> None:
         path = write_tif("t.tif", np.random.default_rng(0).integers(1, 9999, (200, 200), dtype=np.uint16))
         with rasterio.open(path, "r+") as dataset:
@@ -293,7 +307,7 @@ class TestBrokenFiles:
 
     @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
     def test_a_tiff_without_a_geotransform_is_refused_with_the_remedy(self, write_tif: WriteTif) -> None:
-        with pytest.raises(DataError, match="no geotransform found.*georeference it first"):
+        with pytest.raises(DataError, match=r"no geotransform found.*georeference it first"):
             read_header(str(write_tif("t.tif", np.ones((3, 3), np.uint8), transform=None)))
 
     def test_a_picture_without_a_place_gives_one_sentence_and_no_warning_beside_it(self, tmp_path: Path) -> None:
@@ -330,7 +344,9 @@ class TestBrokenFiles:
 
 
 class TestThumbnails:
-    def test_a_small_tile_is_shown_pixel_by_pixel_with_gaps_where_all_bands_are_nodata(self, sample_tiles: Path) -> None:
+    def test_a_small_tile_is_shown_pixel_by_pixel_with_gaps_where_all_bands_are_nodata(
+        self, sample_tiles: Path
+    ) -> None:
         scene = scene_at(sample_tiles / "rotterdam/ms2.json")
         picture = read_thumbnail(scene, ("red", "green", "blue"), scene.grid, scene.grid.full_window, 1000)
         with rasterio.open(sample_tiles / "rotterdam/ms2.tif") as dataset:

@@ -58,6 +58,15 @@ def test_openvino_agrees_with_torch(model: ModelCard, patches: np.ndarray) -> No
     assert (other.argmax(axis=1) == reference.argmax(axis=1)).mean() > 0.999
 
 
+def test_a_network_traced_small_answers_large_patches(tmp_path: Path) -> None:
+    spec = NetworkSpec(arch="fpn", encoder="tu-mobilenetv3_small_050")
+    card = seeded_model(tmp_path / "fpn", network=spec, patch_px=192, margin_px=32)
+    patches = np.random.default_rng(2).standard_normal((1, 3, 192, 192)).astype(np.float32)
+    reference, other = (choose_runtime(card, name, "fp32", threads=1).predict(patches) for name in RUNTIMES)
+
+    np.testing.assert_allclose(other, reference, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_the_bytes_of_a_patch_depend_neither_on_its_batch_nor_on_its_neighbours(
     model: ModelCard, patches: np.ndarray, name: str

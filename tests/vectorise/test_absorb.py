@@ -76,7 +76,7 @@ def test_simplified_features_are_refused() -> None:
         absorb_small(features, 1, grid_of(labels))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(label_maps(), st.integers(0, 12))
 def test_absorbing_equals_tracing_the_map_redrawn(labels: np.ndarray, minimum_px: int) -> None:
     grid = grid_of(labels)

@@ -44,7 +44,7 @@ def test_the_outer_boundary_stays() -> None:
     assert shapely.equals(union, kept)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @pytest.mark.parametrize("crs", TRANSFORMS)
 @given(labels=label_maps(), tolerance_px=st.floats(0, 4))
 def test_areas_move_between_classes_and_are_reported(crs: str, labels: np.ndarray, tolerance_px: float) -> None:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -16,8 +15,9 @@ from pyproj.exceptions import CRSError
 
 from aisf_geo.errors import GridError
 
-#: Spacing of the nodes at which the areal scale of a projection is evaluated exactly.
-SCALE_NODE_PX = 64
+#: Between these, areas of pixels in a projection are interpolated: at most so many pixels and so many metres.
+MAX_NODE_STEP_PX = 64
+MAX_NODE_STEP_M = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +164,8 @@ class Grid:
         """Area on the ellipsoid of every pixel of ``window``, shape ``(height, width)``, in m2.
 
         Geographic grids use the closed form of the area between two parallels on the ellipsoid (Snyder 1987,
-        Map Projections: A Working Manual, eq. 3-12); projected grids divide the nominal pixel area by the
-        projection's areal scale factor. The areas do not depend on how a raster is cut into windows.
+        Map Projections: A Working Manual, eq. 3-12); projected grids carry pixels back to the ellipsoid at nodes and
+        interpolate between them. The areas do not depend on how a raster is cut into windows.
         """
         if self.pyproj_crs.is_geographic:
             return self._geographic_area_m2(window)
@@ -183,31 +183,53 @@ class Grid:
         return np.repeat(area_m2[:, None], window.width, axis=1)
 
     def _projected_area_m2(self, window: Window) -> NDArray[np.float64]:
-        unit_m = _unit_factor(self.pyproj_crs)
-        nominal_m2 = abs(self.transform.determinant) * unit_m**2
         # Nodes are fixed to the grid, so that a pixel has one area however the raster is cut.
-        first_row, first_col = window.row // SCALE_NODE_PX, window.col // SCALE_NODE_PX
-        last_row = (window.row + window.height - 1) // SCALE_NODE_PX + 1
-        last_col = (window.col + window.width - 1) // SCALE_NODE_PX + 1
-        rows = np.arange(first_row, last_row + 1) * SCALE_NODE_PX
-        cols = np.arange(first_col, last_col + 1) * SCALE_NODE_PX
-        scale = self._areal_scale(rows, cols)
-        by_row = _between_nodes(scale, np.arange(window.row, window.row + window.height) + 0.5, first_row)
-        by_both = _between_nodes(by_row.T, np.arange(window.col, window.col + window.width) + 0.5, first_col).T
-        return np.ascontiguousarray(nominal_m2 / by_both)
+        step = self._node_step_px
+        rows, row_share, row_below = _nodes(window.row, window.height, self.shape.height, step)
+        cols, col_share, col_below = _nodes(window.col, window.width, self.shape.width, step)
+        area_m2 = self._area_at_m2(rows, cols)
+        by_row = area_m2[row_below] * (1 - row_share)[:, None] + area_m2[row_below + 1] * row_share[:, None]
+        return np.asarray(by_row[:, col_below] * (1 - col_share) + by_row[:, col_below + 1] * col_share)
 
-    def _areal_scale(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Areal scale factor of the projection at pixel corners, shape ``(rows, cols)``."""
-        col_grid, row_grid = np.meshgrid(cols.astype(float), rows.astype(float))
-        t = self.transform
-        x = t.a * col_grid + t.b * row_grid + t.c
-        y = t.d * col_grid + t.e * row_grid + t.f
-        projection = Proj(self.pyproj_crs)
-        longitude, latitude = projection(x, y, inverse=True)
+    @property
+    def _nominal_gsd_m(self) -> float:
+        """Side of a pixel in the units of the projection, in m, distortion left out."""
+        return math.sqrt(abs(self.transform.determinant)) * _unit_factor(self.pyproj_crs)
+
+    @property
+    def _node_step_px(self) -> int:
+        """Pixels between the nodes at which areas are computed: as many as a projection stays near linear over."""
+        return max(1, min(MAX_NODE_STEP_PX, int(MAX_NODE_STEP_M / self._nominal_gsd_m)))
+
+    def _area_at_m2(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Area of the pixels at ``rows`` x ``cols``: the parallelogram between points on the ellipsoid, in m2.
+
+        Straight in space, so that neither a pole nor the antimeridian is special; short of the curved area by less
+        than ``(side / radius)**2 / 12``.
+        """
+        half = max(0.5, 5.0 / self._nominal_gsd_m)
+        col, row = np.meshgrid(cols + 0.5, rows + 0.5)
+        along_cols = self._in_space_m(col + half, row) - self._in_space_m(col - half, row)
+        along_rows = self._in_space_m(col, row + half) - self._in_space_m(col, row - half)
+        return np.asarray(np.linalg.norm(np.cross(along_cols, along_rows), axis=-1) / (2 * half) ** 2)
+
+    def _in_space_m(self, col: NDArray[np.float64], row: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Earth-centred coordinates of points on the ellipsoid, shape ``(*col.shape, 3)``, in m."""
+        t, projection = self.transform, Proj(self.pyproj_crs)
+        x, y = t.a * col + t.b * row + t.c, t.d * col + t.e * row + t.f
+        longitude, latitude = (np.asarray(v) for v in projection(x, y, inverse=True, radians=True))
         if not np.isfinite(longitude).all():
             raise GridError(f"pixel areas: part of the grid lies where {self.pyproj_crs.name!r} is not defined")
-        scale = projection.get_factors(longitude, latitude).areal_scale
-        return np.asarray(scale, dtype=np.float64)
+        major, e2 = _ellipsoid(self.pyproj_crs)
+        normal = major / np.sqrt(1 - e2 * np.sin(latitude) ** 2)
+        return np.stack(
+            [
+                normal * np.cos(latitude) * np.cos(longitude),
+                normal * np.cos(latitude) * np.sin(longitude),
+                normal * (1 - e2) * np.sin(latitude),
+            ],
+            axis=-1,
+        )
 
 
 @lru_cache(maxsize=64)
@@ -221,25 +243,39 @@ def _unit_factor(crs: CRS) -> float:
     return float(crs.axis_info[0].unit_conversion_factor)
 
 
-def _zone_area_per_rad(crs: CRS, latitude_rad: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area on the ellipsoid between the equator and a latitude, per radian of longitude, in m2 (Snyder eq. 3-12)."""
+def _ellipsoid(crs: CRS) -> tuple[float, float]:
+    """Semi-major axis in m and squared eccentricity."""
     ellipsoid = crs.ellipsoid
     if ellipsoid is None:
         raise GridError(f"pixel areas: {crs.name!r} names no ellipsoid")
     major, minor = ellipsoid.semi_major_metre, ellipsoid.semi_minor_metre
-    e = math.sqrt(max(1 - (minor / major) ** 2, 0.0))
-    sine = np.sin(latitude_rad)
+    return major, max(1 - (minor / major) ** 2, 0.0)
+
+
+def _zone_area_per_rad(crs: CRS, latitude_rad: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area on the ellipsoid between the equator and a latitude, per radian of longitude, in m2 (Snyder eq. 3-12)."""
+    major, e2 = _ellipsoid(crs)
+    e, sine = math.sqrt(e2), np.sin(latitude_rad)
     if e < 1e-9:
         return np.asarray(major**2 * sine)
-    q = sine / (1 - e**2 * sine**2) + np.arctanh(e * sine) / e
-    return np.asarray(minor**2 / 2 * q)
+    q = sine / (1 - e2 * sine**2) + np.arctanh(e * sine) / e
+    return np.asarray(major**2 * (1 - e2) / 2 * q)
 
 
-def _between_nodes(
-    nodes: NDArray[np.float64], position_px: NDArray[np.floating[Any]], first: int
-) -> NDArray[np.float64]:
-    """Linear interpolation along axis 0 between rows of ``nodes`` that lie ``SCALE_NODE_PX`` apart."""
-    place = position_px / SCALE_NODE_PX - first
-    below = np.floor(place).astype(np.int64)
-    share = (place - below)[:, None]
-    return np.asarray(nodes[below] * (1 - share) + nodes[below + 1] * share)
+def _nodes(
+    first: int, count: int, length: int, step: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Nodes around the pixels ``first .. first + count - 1`` of an axis, and where each pixel lies between them.
+
+    Nodes are the centres of every ``step``-th pixel and of the last one.
+
+    Returns:
+        Pixel numbers of the nodes; for each pixel its share of the way to the next node, and the number of the node
+        before it.
+    """
+    pixel = np.arange(first, first + count)
+    below = pixel // step
+    nodes = np.minimum(np.arange(below[0], below[-1] + 2) * step, length - 1)
+    below -= below[0]
+    gap = np.maximum(nodes[below + 1] - nodes[below], 1)
+    return nodes, (pixel - nodes[below]) / gap, below

@@ -29,6 +29,8 @@ class Period:
     @classmethod
     def instant(cls, moment: datetime) -> Period:
         """The shortest period that holds one acquisition: a microsecond, the resolution of ``datetime``."""
+        if moment.tzinfo is None:
+            raise UsageError(f"period: {moment.isoformat()} needs a time zone; write {moment.isoformat()}Z")
         moment = moment.astimezone(UTC)
         return cls(moment, moment + timedelta(microseconds=1))
 

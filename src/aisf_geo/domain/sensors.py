@@ -71,6 +71,7 @@ class SensorProfile:
         scale: physical value = ``number * scale + offset``.
         nodata: number that means "not observed", where the product fixes one.
         reflectance: True where the physical value is a reflectance (0..1), False for uncalibrated numbers.
+        surface: True where that reflectance is the ground's, the atmosphere taken out.
         quality: encoding of the product's quality band, if it has one.
     """
 
@@ -83,6 +84,7 @@ class SensorProfile:
     nodata: float | None = None
     reflectance: bool = False
     quality: QualityScheme | None = None
+    surface: bool = False
 
     def common_name(self, product_name: str) -> str | None:
         """The STAC common name of a band of the product, e.g. ``B08`` or ``SR_B4``; None if it has none."""
@@ -131,13 +133,24 @@ _WORLDVIEW_2 = (Band("blue", 480), Band("green", 545), Band("red", 660), Band("n
 SENSORS: dict[str, SensorProfile] = {
     profile.id: profile
     for profile in (
-        SensorProfile("sentinel-2-l2a", "Sentinel-2 surface reflectance", 10, _SENTINEL_2, 1e-4, 0.0, 0, True, "scl"),
+        SensorProfile(
+            "sentinel-2-l2a", "Sentinel-2 surface reflectance", 10, _SENTINEL_2, 1e-4, 0.0, 0, True, "scl", True
+        ),
         SensorProfile(
             "sentinel-2-l1c", "Sentinel-2 top-of-atmosphere reflectance", 10, _SENTINEL_2, 1e-4, 0.0, 0, True
         ),
         # Scale and offset: USGS Landsat 8-9 Collection 2 Level 2 Science Product Guide (LSDS-1619), section 5.
         SensorProfile(
-            "landsat-c2-l2", "Landsat 8/9 C2 L2 surface reflectance", 30, _LANDSAT_8, 2.75e-5, -0.2, 0, True, "qa_pixel"
+            "landsat-c2-l2",
+            "Landsat 8/9 C2 L2 surface reflectance",
+            30,
+            _LANDSAT_8,
+            2.75e-5,
+            -0.2,
+            0,
+            True,
+            "qa_pixel",
+            True,
         ),
         SensorProfile("landsat-7-dn", "Landsat 7, uncalibrated numbers", 30, _LANDSAT_7),
         SensorProfile("spacenet6-msi", "SpaceNet 6 WorldView-2, uncalibrated numbers", 1, _WORLDVIEW_2, nodata=0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -58,7 +59,13 @@ def zone_area_m2(zone: Zone, grid: Grid) -> float:
     """
     west, south, east, north = shapely.bounds(zone.geometry)
     fine = shapely.segmentize(zone.geometry, max(east - west, north - south) / 256)
-    lonlat = geopandas.GeoSeries([fine], crs=grid.pyproj_crs).to_crs(grid.pyproj_crs.geodetic_crs).iloc[0]
+    geographic = grid.pyproj_crs.geodetic_crs
+    if geographic is None:
+        raise GridError(f"zones: {grid.pyproj_crs.name!r} has no geographic system behind it")
+    placed = geopandas.GeoSeries([fine], crs=grid.pyproj_crs).to_crs(geographic).iloc[0]
+    # Some systems count in grads, the geodesic library in degrees.
+    unit_degrees = math.degrees(geographic.axis_info[0].unit_conversion_factor)
+    lonlat = shapely.transform(placed, lambda xy: xy * unit_degrees)
     geod = grid.pyproj_crs.get_geod()
     if geod is None:
         raise GridError(f"zones: {grid.pyproj_crs.name!r} names no ellipsoid, areas cannot be computed")
@@ -79,7 +86,7 @@ def add_window(
     touched = [i for i, zone in enumerate(zones) if shapely.intersects(zone.geometry, box)]
     if not touched:
         return
-    pixel_m2 = grid.pixel_area_m2(window)
+    labels, pixel_m2 = north_up(grid, labels), north_up(grid, grid.pixel_area_m2(window))
     frame = geopandas.GeoDataFrame(geometry=[zones[i].geometry for i in touched], crs=grid.pyproj_crs)
     cells = exact_extract(
         _source(labels.astype(np.int32), bounds), frame, ["cell_id", "coverage"], output="pandas", include_geom=False
@@ -92,6 +99,17 @@ def add_window(
         areas[i].not_observed_m2 += float(m2[NOT_OBSERVED])
         for code in np.unique(codes[codes != NOT_OBSERVED]):
             areas[i].by_code[int(code)] = areas[i].by_code.get(int(code), 0.0) + float(m2[code])
+
+
+def north_up(grid: Grid, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """``pixels`` with north above and west on the left, whichever way the rows and columns of the grid run.
+
+    Raises:
+        GridError: the grid is rotated.
+    """
+    if grid.transform.b or grid.transform.d:
+        raise GridError("zones: a rotated grid is not supported; warp it north-up")
+    return pixels[:: -1 if grid.transform.e > 0 else 1, :: -1 if grid.transform.a < 0 else 1]
 
 
 def _source(labels: NDArray[np.int32], bounds: Bounds) -> NumPyRasterSource:

@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj import Transformer
 from rasterio.features import geometry_mask
 
 from aisf_geo.domain.grid import Bounds, Grid, Window
@@ -37,7 +38,8 @@ class AreaOfInterest:
         Raises:
             GridError: the polygon lies outside the image.
         """
-        window = grid.window_of(Bounds(*shapely.bounds(self.geometry)))
+        bounds = shapely.bounds(self.geometry)
+        window = grid.window_of(Bounds(*bounds)) if np.isfinite(bounds).all() else None
         if window is None or not shapely.intersects(self.geometry, shapely.box(*grid.bounds)):
             asked = ", ".join(f"{v:.6g}" for v in shapely.bounds(self.geometry))
             there = ", ".join(f"{v:.6g}" for v in grid.bounds)
@@ -74,9 +76,23 @@ def area_from_bbox(bbox: tuple[float, float, float, float], grid: Grid) -> AreaO
         raise UsageError(
             f"bbox: expected west < east and south < north in degrees, found {west}, {south}, {east}, {north}"
         )
+    # Far from its zone a projection folds over, so only the part around the image is carried to the grid.
+    near = shapely.intersection(shapely.box(west, south, east, north), _surroundings(grid))
+    box = shapely.box(west, south, east, north) if near.is_empty else near
+    west, south, east, north = shapely.bounds(box)
     # A side that is straight in degrees is curved on the grid: break it up before warping.
-    box = shapely.segmentize(shapely.box(west, south, east, north), max(east - west, north - south) / 32)
-    return AreaOfInterest(shapely.to_wkb(geopandas.GeoSeries([box], crs=4326).to_crs(grid.pyproj_crs).iloc[0]))
+    fine = shapely.segmentize(box, max(east - west, north - south) / 64)
+    return AreaOfInterest(shapely.to_wkb(geopandas.GeoSeries([fine], crs=4326).to_crs(grid.pyproj_crs).iloc[0]))
+
+
+def _surroundings(grid: Grid) -> shapely.Geometry:
+    """The image and half its width around it, in degrees; the world where it crosses the antimeridian."""
+    to_degrees = Transformer.from_crs(grid.pyproj_crs, 4326, always_xy=True)
+    west, south, east, north = to_degrees.transform_bounds(*grid.bounds)
+    if not (np.isfinite([west, south, east, north]).all() and west < east):
+        return shapely.box(-180, -90, 180, 90)
+    margin = max(east - west, north - south) / 2
+    return shapely.box(west - margin, max(south - margin, -90), east + margin, min(north + margin, 90))
 
 
 def read_polygons(path: Path) -> geopandas.GeoDataFrame:
@@ -85,10 +101,11 @@ def read_polygons(path: Path) -> geopandas.GeoDataFrame:
     Raises:
         UnreadableError: the file cannot be read.
         UsageError: it holds something else than polygons, or names no CRS.
+        GridError: a polygon is empty or crosses itself.
     """
     try:
         table = geopandas.read_file(path)
-    except (DataSourceError, DataLayerError, OSError, UnicodeDecodeError) as error:
+    except (DataSourceError, DataLayerError, OSError, UnicodeDecodeError, shapely.errors.GEOSException) as error:
         raise UnreadableError(f"{path}: not a vector file that can be read ({error})") from error
     if not isinstance(table, geopandas.GeoDataFrame) or table.empty:
         raise UsageError(f"{path}: holds no features; polygons are needed")
@@ -97,4 +114,11 @@ def read_polygons(path: Path) -> geopandas.GeoDataFrame:
         raise UsageError(f"{path}: polygons are needed, found {', '.join(kinds) or 'features without geometry'}")
     if table.crs is None:
         raise UsageError(f"{path}: names no coordinate system; write one into the file")
+    broken = [
+        f"feature {i} ({'empty' if g.is_empty else shapely.is_valid_reason(g)})"
+        for i, g in enumerate(table.geometry, start=1)
+        if g.is_empty or not g.is_valid
+    ]
+    if broken:
+        raise GridError(f"{path}: invalid polygons: {'; '.join(broken)}; mend them, e.g. with shapely.make_valid")
     return table

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pystac
 
 from aisf_geo.domain.period import Period
-from aisf_geo.domain.sensors import SENSORS, SensorProfile, sensor, sentinel2_offset
+from aisf_geo.domain.sensors import SENSORS, QualityScheme, SensorProfile, sensor, sentinel2_offset
 from aisf_geo.errors import BandError, DataError, NoDataError, UnreadableError
 from aisf_geo.ingest.read import Header, read_header
 from aisf_geo.ingest.scene import BandSource, Scene
@@ -103,6 +103,7 @@ def scene_of_file(path: Path, hints: Hints = Hints()) -> Scene:
         period=_tag_period(header.tags.get("TIFFTAG_DATETIME")),
         sensor=profile.id if profile else None,
         reflectance=bool(profile and profile.reflectance),
+        surface=bool(profile and profile.surface),
         attribution=header.tags.get("TIFFTAG_COPYRIGHT"),
     )
 
@@ -143,6 +144,10 @@ def _tag_period(text: str | None) -> Period | None:
         return None
 
 
+#: What reading JSON of another shape than STAC's ends in, somewhere inside pystac or here.
+_MALFORMED = (KeyError, ValueError, TypeError, AttributeError)
+
+
 @dataclass(frozen=True)
 class StacCatalog:
     """A static STAC item or collection on disk."""
@@ -156,7 +161,15 @@ class StacCatalog:
             items = [root] if isinstance(root, pystac.Item) else list(_catalog(root).get_items(recursive=True))
             collection = root if isinstance(root, pystac.Collection) else items[0].get_collection() if items else None
             scenes = [scene_of_item(item, collection) for item in items]
-        except (pystac.STACError, json.JSONDecodeError, KeyError, OSError, UnicodeDecodeError) as error:
+        except (
+            pystac.STACError,
+            pystac.STACTypeError,
+            KeyError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            OSError,
+        ) as error:
             raise UnreadableError(f"{self.path}: not a STAC item or collection that can be read ({error})") from error
         return _in_period(scenes, period, self.path)
 
@@ -175,19 +188,23 @@ def scene_of_item(item: pystac.Item, collection: pystac.Collection | None = None
     """
     profile = _profile(item.collection_id, explicit=False)
     bands: list[tuple[str, BandSource]] = []
-    quality = None
-    grid = None
+    quality: tuple[QualityScheme, BandSource] | None = None
+    quality_asset = grid = None
     for key, asset in item.assets.items():
         href = _local(asset.get_absolute_href() or asset.href)
         roles = asset.roles or []
         if key.lower() in ("scl", "qa_pixel"):
-            quality = ("scl" if key.lower() == "scl" else "qa_pixel", BandSource(href, 1, nodata=0))
+            # 0 is "no data" in the one and has no bit set in the other, where fill is a bit of its own.
+            quality = (
+                ("scl", BandSource(href, 1, nodata=0)) if key.lower() == "scl" else ("qa_pixel", BandSource(href, 1))
+            )
+            quality_asset = key
         elif "data" in roles and not {"thumbnail", "overview"} & set(roles):
             header = read_header(href)
             profile = profile or _profile(header.tags.get("SENSOR"), explicit=False)
             # The finest band gives the grid of the scene.
             grid = header.grid if grid is None or header.grid.gsd_m < grid.gsd_m * 0.99 else grid
-            bands += _asset_bands(key, asset, href, header, item)
+            bands += _asset_bands(key, asset, href, header, item, profile)
     if grid is None:
         raise DataError(
             f"STAC item {item.id}: no asset with the role 'data'; it has {', '.join(item.assets) or 'none'}"
@@ -197,9 +214,11 @@ def scene_of_item(item: pystac.Item, collection: pystac.Collection | None = None
         grid=grid,
         bands=tuple(bands),
         period=_item_period(item),
-        quality=quality,  # type: ignore[arg-type] # a Literal that mypy cannot see through the tuple
+        quality=quality,
+        quality_asset=quality_asset,
         sensor=profile.id if profile else None,
         reflectance=bool(profile and profile.reflectance),
+        surface=bool(profile and profile.surface),
         licence=collection.license if collection else None,
         attribution=(collection.extra_fields.get("attribution") if collection else None),
         stac_item=json.dumps(item.to_dict(transform_hrefs=False)),
@@ -207,7 +226,7 @@ def scene_of_item(item: pystac.Item, collection: pystac.Collection | None = None
 
 
 def _asset_bands(
-    key: str, asset: pystac.Asset, href: str, header: Header, item: pystac.Item
+    key: str, asset: pystac.Asset, href: str, header: Header, item: pystac.Item, profile: SensorProfile | None
 ) -> Iterable[tuple[str, BandSource]]:
     """The bands of one asset: STAC 1.1 ``bands`` first, then the file's own descriptions, then the asset key."""
     declared = asset.extra_fields.get("bands") or []
@@ -217,18 +236,33 @@ def _asset_bands(
     for i in range(len(header.band_names)):
         said = declared[i] if i < len(declared) else {}
         alone = key if len(header.band_names) == 1 else f"{key}.{i + 1}"
-        name = said.get("eo:common_name") or said.get("name") or header.band_names[i] or alone
-        scale = said.get("raster:scale", header.scales[i])
-        # A stated offset is the whole truth; the baseline's shift is for items that state none.
-        offset = said.get("raster:offset", header.offsets[i] or shift)
-        yield name, BandSource(href, i + 1, scale, offset, said.get("nodata", header.nodata[i]))
+        called = said.get("eo:common_name") or said.get("name") or header.band_names[i] or alone
+        name = (profile.common_name(called) if profile else None) or called
+        # What the item or the file states is the whole truth; the product's scaling is for those that state none.
+        stated = header.scales[i] != 1 or header.offsets[i] != 0
+        usual = (header.scales[i], header.offsets[i]) if stated or profile is None else _scaling(profile)
+        scale = said.get("raster:scale", usual[0])
+        offset = said.get("raster:offset", usual[1] or shift)
+        yield name, BandSource(href, i + 1, scale, offset, _number(said.get("nodata", header.nodata[i])))
+
+
+def _number(value: Any) -> float | None:
+    """STAC writes ``"nan"`` and ``"inf"`` as text, because JSON has no such numbers."""
+    return None if value is None else float(value)
 
 
 def _item_period(item: pystac.Item) -> Period | None:
     if item.datetime is not None:
-        return Period.instant(item.datetime)
+        return Period.instant(_in_utc(item.datetime))
     start, end = item.common_metadata.start_datetime, item.common_metadata.end_datetime
-    return Period(start, end) if start and end and start < end else None
+    if start is None or end is None:
+        return None
+    return Period.instant(_in_utc(start)) if start == end else Period(_in_utc(start), _in_utc(end))
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """STAC means UTC where a producer forgot to say so."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _local(href: str) -> str:

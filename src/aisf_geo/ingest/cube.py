@@ -44,7 +44,7 @@ class CubeSource:
         Raises:
             UnreadableError: pixels cannot be decoded.
         """
-        wanted = tuple(bands) + (("scl",) if scene.quality else ())
+        wanted = tuple(bands) + ((scene.quality_asset,) if scene.quality_asset else ())
         rows, cols = window.slices
         try:
             layers = (
@@ -62,8 +62,9 @@ class CubeSource:
             values[i] = numbers.astype(np.float64) * source.scale + source.offset
         valid = observed & np.isfinite(values).all(axis=0)
         obscured = None
-        if scene.quality:
-            obscured = valid & ~clear(layers["scl"].values, scene.quality[0])
+        if scene.quality and scene.quality_asset:
+            codes, source = layers[scene.quality_asset].values, scene.quality[1]
+            obscured = valid & ~((codes != source.nodata) & clear(codes, scene.quality[0]))
             valid &= ~obscured
         values[:, ~valid] = np.nan
         return Raster(values, valid, self.grid.crop(window), tuple(bands), obscured)
@@ -105,12 +106,13 @@ def _open(source: CubeSource, bands: tuple[str, ...]) -> xr.Dataset:
 
     items = [pystac.Item.from_dict(json.loads(scene.stac_item or "{}")) for scene in source.scenes]
     grid = source.grid
+    qualities = {scene.quality_asset for scene in source.scenes if scene.quality_asset}
     dataset: Any = odc.stac.load(
         items,
         bands=list(bands),
         geobox=GeoBox((grid.shape.height, grid.shape.width), grid.transform, grid.crs),
         chunks={"x": source.chunk_px, "y": source.chunk_px},
         groupby="id",
-        resampling={"scl": "nearest", "*": "bilinear"},
+        resampling=dict.fromkeys(qualities, "nearest") | {"*": "bilinear"},
     )
     return cast("xr.Dataset", dataset)

@@ -21,6 +21,13 @@ def clear(codes: NDArray[np.generic], scheme: QualityScheme) -> NDArray[np.bool_
     return np.asarray((codes.astype(np.int64) & QA_PIXEL_OBSCURED_BITS) == 0)
 
 
+VISIBLE = ("blue", "green", "red")
+#: Snow absorbs here, cloud does not.
+SNOW_BAND = "swir16"
+#: Normalised difference of green and the band above from which a pixel is snow (Hall et al. 1995, RSE 54(2):127-140).
+MIN_SNOW_NDSI = 0.4
+
+
 @dataclass(frozen=True)
 class CloudScreen:
     """Finds clouds that a quality band missed: bright, white pixels and their surroundings.
@@ -34,13 +41,19 @@ class CloudScreen:
         max_whiteness: sum of relative deviations of the visible bands from their mean, below which it is white.
         min_of_nine: pixels of a 3 x 3 square that must be white, so that a road or a roof is no cloud.
         grow_m: how far the mask is grown, for thin edges and the blur around them.
+        tells_snow: the scene has a short-wave infrared band, in which cloud is bright and snow is dark.
     """
 
     min_haze: float = 0.04
     max_whiteness: float = 0.7
     min_of_nine: int = 6
     grow_m: float = 80.0
-    bands: tuple[str, ...] = ("blue", "green", "red")
+    tells_snow: bool = False
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """The bands it needs."""
+        return (*VISIBLE, SNOW_BAND) if self.tells_snow else VISIBLE
 
     def halo_px(self, grid: Grid) -> int:
         """How far beyond a window pixels must be read for its answer not to depend on the window."""
@@ -51,12 +64,16 @@ class CloudScreen:
 
     def apply(self, raster: Raster) -> Raster:
         """``raster`` with cloud pixels moved from valid to obscured."""
-        visible = np.stack([raster.band(name) for name in self.bands])
+        visible = np.stack([raster.band(name) for name in VISIBLE])
         haze = raster.band("blue") - 0.5 * raster.band("red")
         mean = visible.mean(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             whiteness = np.abs(visible - mean).sum(axis=0) / mean
             white = raster.valid & (haze > self.min_haze) & (whiteness < self.max_whiteness)
+        if self.tells_snow:
+            green, swir = raster.band("green"), raster.band(SNOW_BAND)
+            with np.errstate(invalid="ignore"):
+                white &= green - swir < MIN_SNOW_NDSI * (green + swir)
         neighbours = ndimage.correlate(white.astype(np.uint8), np.ones((3, 3), np.uint8), mode="constant")
         cloud = white & (neighbours >= self.min_of_nine)
         side = 2 * self._grow_px(raster.grid) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import MaskFlags, Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
@@ -54,7 +55,10 @@ def opened(href: str) -> Iterator[rasterio.DatasetReader]:
     listing = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if "://" in href else {}
     with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_MB, **listing):
         try:
-            dataset = rasterio.open(href)
+            with warnings.catch_warnings():
+                # Said once, by read_header, in the words of this program.
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                dataset = rasterio.open(href)
         except RasterioError as error:
             raise UnreadableError(
                 f"{href}: not a raster that can be read ({_first_line(error)}); "

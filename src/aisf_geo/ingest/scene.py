@@ -40,6 +40,8 @@ class Scene:
         quality: the quality band and its encoding, if any.
         sensor: id of a sensor profile, or None where only band names are known.
         reflectance: True where values are reflectances after scale and offset.
+        surface: True where these are the ground's, the atmosphere taken out.
+        quality_asset: key of the quality band among the assets of its STAC item.
         attribution: the line its licence asks for.
         stac_item: the source's STAC item as JSON text, where it came from one; cubes are loaded from it.
     """
@@ -51,6 +53,8 @@ class Scene:
     quality: tuple[QualityScheme, BandSource] | None = None
     sensor: str | None = None
     reflectance: bool = False
+    surface: bool = False
+    quality_asset: str | None = None
     licence: str | None = None
     attribution: str | None = None
     stac_item: str | None = None

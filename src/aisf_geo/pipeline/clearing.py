@@ -13,7 +13,7 @@ from aisf_geo.domain.grid import Window
 from aisf_geo.domain.legend import NOT_OBSERVED, UNKNOWN
 from aisf_geo.domain.provenance import MADE_BY
 from aisf_geo.domain.tiling import blocks
-from aisf_geo.errors import GridError
+from aisf_geo.errors import GridError, UsageError
 from aisf_geo.indicators.series import ClearedArea
 from aisf_geo.indicators.zonal import Zone, ZoneAreas, add_window, start_zones
 from aisf_geo.pipeline.mapped import MappedItem, legend_of
@@ -65,7 +65,14 @@ def first_cleared(
         uint8 ``(y, x)``: ``k`` first seen cleared on ``later[k - 1]``, with at least ``clear_dates`` observations
         without trees in all; 0 trees in the baseline and no confirmed clearing; 253 no trees on some baseline date;
         254 trees, but too few later observations to confirm anything; 255 not observed in the baseline.
+
+    Raises:
+        UsageError: more later dates than the map has codes for.
     """
+    if len(later) >= NO_BASELINE_TREES:
+        raise UsageError(
+            f"clearing: {len(later)} dates after the baseline, the map has codes for {NO_BASELINE_TREES - 1}"
+        )
     seen_before, trees_before = _seen(baseline), np.isin(baseline, tree_codes)
     had_trees = seen_before.any(axis=0) & (trees_before == seen_before).all(axis=0)
     seen = _seen(later)

@@ -20,7 +20,7 @@ from aisf_geo.indicators.zonal import Zone
 from aisf_geo.ingest.area_of_interest import AreaOfInterest, area_from_bbox, area_from_file, read_polygons
 from aisf_geo.ingest.catalog import Hints, open_catalog
 from aisf_geo.ingest.cube import CubeSource, cube_of
-from aisf_geo.ingest.quality import SHADOW_BANDS, CloudScreen
+from aisf_geo.ingest.quality import SHADOW_BANDS, SNOW_BAND, VISIBLE, CloudScreen
 from aisf_geo.ingest.scene import Scene
 from aisf_geo.pipeline.work import View
 from aisf_geo.recipe import Recipe, Segment
@@ -192,10 +192,9 @@ def _screen(recipe: Recipe, scene: Scene, warnings: list[str]) -> CloudScreen | 
     """The cloud test where it can be made; where it cannot, the outputs say so."""
     if not recipe.clouds.bright_white:
         return None
-    screen = CloudScreen()
-    if scene.reflectance and set(screen.bands) <= set(scene.band_names):
-        return screen
-    why = "its values are not reflectances" if not scene.reflectance else "it lacks visible bands"
+    if scene.surface and set(VISIBLE) <= set(scene.band_names):
+        return CloudScreen(tells_snow=SNOW_BAND in scene.band_names)
+    why = "its values are not surface reflectances" if not scene.surface else "it lacks visible bands"
     warnings.append(f"scene {scene.id}: no cloud test beyond the quality band, because {why}")
     return None
 
@@ -232,9 +231,6 @@ def read_zones(
     names = [str(v) for v in table[name_column]] if name_column else ids
     if len(set(ids)) < len(ids):
         raise RecipeError(f"zones {path}: column {id_column!r} repeats {sorted({i for i in ids if ids.count(i) > 1})}")
-    broken = [f"{i} ({shapely.is_valid_reason(g)})" for i, g in zip(ids, table.geometry, strict=True) if not g.is_valid]
-    if broken:
-        raise GridError(f"zones {path}: invalid polygons: {'; '.join(broken)}; mend them, e.g. with shapely.make_valid")
     placed = table.geometry.to_crs(grid.pyproj_crs)
     zones = tuple(Zone(i, n, g) for i, n, g in zip(ids, names, placed, strict=True))
     image = shapely.box(*grid.bounds)

@@ -20,7 +20,7 @@ from aisf_geo.pipeline.publish import publish_collection, publish_item
 from aisf_geo.pipeline.report import write_report
 from aisf_geo.pipeline.segment import ItemOutcome, OnBlock, outcome, refuse_nothing_seen, segment_item
 from aisf_geo.store.ledger import open_ledger
-from aisf_geo.store.run import Existing, RunFolder, open_run_folder
+from aisf_geo.store.run import PROGRAM, Existing, RunFolder, open_run_folder
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def begin(plan: RunPlan, out: Path, existing: Existing) -> RunFolder:
                 )
     folder.write_run(
         {
+            "program": PROGRAM,
             "state": "running",
             "recipe": plan.recipe.model_dump(mode="json"),
             "plan_digest": plan.digest,

@@ -256,6 +256,8 @@ class SpectralInterpreter:
         passed = value > self.threshold.value
         if self.method.excludes is not None:
             passed &= ~self.method.excludes(raster)
+        # Numbers may stay under a cloud; they must not speak for what lies around it.
+        passed &= raster.valid
         supported = supported_by_square(passed, raster.valid, self._support_px(raster.grid))
         inside = core.relative_to(read).slices
         decided = np.isfinite(value[inside])

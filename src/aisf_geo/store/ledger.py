@@ -52,7 +52,11 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path)
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        try:
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise OutputError(f"{path}: not a ledger ({error}); start anew with --overwrite") from error
         if version not in (0, LEDGER_VERSION):
             raise OutputError(
                 f"{path}: written by a ledger of version {version}, this program reads version {LEDGER_VERSION}; "

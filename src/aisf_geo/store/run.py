@@ -14,8 +14,8 @@ from aisf_geo.store.files import write_text
 #: What to do with an output folder that is there already.
 Existing = Literal["refuse", "resume", "overwrite"]
 
-#: Files that mark a folder as a run of this program; only such a folder is ever emptied.
-_MARKS = ("run.json", "ledger.sqlite")
+#: ``program`` in run.json: only a folder so marked is ever emptied.
+PROGRAM = "aisf-geo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +132,23 @@ def open_run_folder(path: Path, existing: Existing) -> RunFolder:
     filled = path.is_dir() and any(path.iterdir())
     if filled and existing == "refuse":
         raise OutputError(f"output {path}: exists and is not empty; add --resume to go on or --overwrite to start anew")
-    if filled and not any((path / mark).exists() for mark in _MARKS):
+    if filled and not _is_run(path):
         raise OutputError(f"output {path}: holds files that are not a run of aisf-geo; choose another --out")
     if filled and existing == "overwrite":
-        shutil.rmtree(path)
+        shutil.rmtree(path.resolve())
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.resolve().mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"output {path}: cannot be made ({error.strerror}); choose another --out") from error
     return RunFolder(path)
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        content = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("program") == PROGRAM
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -127,7 +127,7 @@ def _no_stubs(window: Window) -> Sides:
 def _arcs(nodes: Int32Array, window: Window) -> tuple[Arcs, Chains]:
     """The outlines of a block in pieces as long as they get, in grid vertices."""
     nodes = nodes[: nodes[-1, -1]]
-    chains = chain(nodes[:, SUCCESSOR])
+    chains = chain(np.ascontiguousarray(nodes[:, SUCCESSOR]))
     xy, offsets = place(nodes, chains.order, chains.first, window.row, window.col)
     region = nodes[chains.order[chains.first[:-1]], REGION]
     return Arcs(xy, offsets, region, chains.closed_successor()), chains

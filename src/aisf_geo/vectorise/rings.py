@@ -60,7 +60,7 @@ def chain(successor: Int32Array) -> Chains:
 
 
 @compiled
-def gather(xy: Int32Array, offsets: Int64Array, order: NDArray[np.integer]) -> Int32Array:
+def gather(xy: Int32Array, offsets: Int64Array, order: Int32Array) -> Int32Array:
     """The vertices of the pieces ``order``, one after the other."""
     total = 0
     for i in order:
@@ -113,7 +113,9 @@ class Arcs:
         lengths = np.diff(self.offsets)[pieces]
         closed = self.successor[pieces] >= 0
         successor = np.where(closed, np.arange(pieces.size), -1).astype(np.int32)
-        return Arcs(gather(self.xy, self.offsets, pieces), offsets_of(lengths), self.region[pieces], successor)
+        return Arcs(
+            gather(self.xy, self.offsets, pieces.astype(np.int32)), offsets_of(lengths), self.region[pieces], successor
+        )
 
 
 @dataclass(frozen=True)
@@ -144,48 +146,35 @@ def close(arcs: Arcs, regions: int) -> Outlines:
     Every ring starts at its uppermost, there leftmost, vertex; a region's rings follow each other by that vertex, which
     puts the exterior first. Both are properties of the ring alone, not of the blocks it came from.
     """
-    successor = untangle(arcs.xy, arcs.offsets, arcs.region)
-    start, length, region = _ring_starts(arcs.xy, arcs.offsets, arcs.region, successor)
-    place = arcs.xy[start].astype(np.int64)
-    order = np.lexsort((place[:, 0], place[:, 1], region))
+    xy, successor = untangle(arcs)
+    start, length, region = _ring_starts(xy, arcs.offsets, arcs.region, successor)
+    order = np.lexsort((xy[start, 0], xy[start, 1], region))
     ring_offsets = offsets_of(length[order] + 1)
-    xy = _copy_rings(arcs.xy, successor, start[order], ring_offsets)
+    xy = _copy_rings(xy, successor, start[order], ring_offsets)
     region_offsets = np.searchsorted(region[order], np.arange(regions + 1)).astype(np.int64)
     return Outlines(xy, ring_offsets, region_offsets)
 
 
-@compiled
-def untangle(xy: Int32Array, offsets: Int64Array, region: Int32Array) -> Int32Array:
-    """Successor of every vertex such that no ring meets itself; clears the saddle marks of ``xy``.
+def untangle(arcs: Arcs) -> tuple[Int32Array, Int32Array]:
+    """Vertices without saddle marks, and the successor of each such that no ring meets itself.
 
     Where a ring passes a saddle twice with the same region on both diagonal pixels, exchanging the two successors
     separates the parts: each then bounds one 4-connected piece of what surrounds the region, and the rings of a valid
     polygon may touch each other in points but never themselves.
     """
-    successor = np.arange(1, xy.shape[0] + 1).astype(np.int32)
-    saddles = 0
-    for r in range(region.size):
-        successor[offsets[r + 1] - 1] = offsets[r]
-    for i in range(xy.shape[0]):
-        saddles += xy[i, 0] < 0
-    key, vertex, owner = np.empty(saddles, np.int64), np.empty(saddles, np.int32), np.empty(saddles, np.int32)
-    n = 0
-    for r in range(region.size):
-        for i in range(offsets[r], offsets[r + 1]):
-            if xy[i, 0] < 0:
-                xy[i, 0] = ~xy[i, 0]
-                key[n] = (np.int64(xy[i, 1]) << 32) | xy[i, 0]
-                vertex[n], owner[n] = i, region[r]
-                n += 1
-    order = np.argsort(key)
-    for p in range(saddles):
-        q = p + 1
-        while q < saddles and key[order[q]] == key[order[p]]:
-            if owner[order[q]] == owner[order[p]]:
-                i, j = vertex[order[p]], vertex[order[q]]
-                successor[i], successor[j] = successor[j], successor[i]
-            q += 1
-    return successor
+    successor = np.arange(1, arcs.xy.shape[0] + 1, dtype=np.int32)
+    successor[arcs.offsets[1:] - 1] = arcs.offsets[:-1]
+    vertex = np.flatnonzero(arcs.xy[:, 0] < 0)
+    xy = arcs.xy.copy()
+    xy[vertex, 0] = ~xy[vertex, 0]
+    owner = arcs.region[np.searchsorted(arcs.offsets, vertex, side="right") - 1].astype(np.int64)
+    key = xy[vertex, 1].astype(np.int64) << 32 | xy[vertex, 0]
+    order = np.lexsort((owner, key))
+    twice = np.flatnonzero((key[order][1:] == key[order][:-1]) & (owner[order][1:] == owner[order][:-1]))
+    # Of one region there are at most two at a saddle, so that no vertex is in two pairs.
+    a, b = vertex[order[twice]], vertex[order[twice + 1]]
+    successor[a], successor[b] = successor[b], successor[a]
+    return xy, successor
 
 
 @compiled

@@ -46,7 +46,11 @@ AREA_FRACTION_BITS = 40
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """The function compiled by numba on first use, kept on disk, and run without the interpreter lock."""
+    """The function compiled by numba on first use, kept on disk, and run without the interpreter lock.
+
+    What is kept is renewed when the function's own file changes, not when that of a function or constant it uses does.
+    That is why functions that call each other share a file; after changing a constant here, delete ``__pycache__``.
+    """
     return cast("Callable[P, R]", numba.njit(nogil=True, cache=True)(function))
 
 
@@ -226,12 +230,6 @@ def count_border(borders: Borders, a: int, b: int, length_px: int) -> None:
 
 
 @compiled
-def set_pixel(v: Int32Array, k: int, code: int, region: int) -> None:
-    """Put one of the four pixels around a vertex."""
-    v[CODE, k], v[OWNER, k] = code, region
-
-
-@compiled
 def link_block(runs: Runs, width: int, nodes: Int32Array, sides: Sides, borders: Borders) -> None:
     """Link all borders between two pixels of a block; the block's own sides belong to the seams."""
     height = runs.row_first.size - 1
@@ -275,12 +273,12 @@ def _link_line(
         x = place
         if x == width:
             break
-        set_pixel(v, 0, runs.code[a], runs.region[a])
-        set_pixel(v, 3, runs.code[c], runs.region[c])
+        v[CODE, 0], v[OWNER, 0] = runs.code[a], runs.region[a]
+        v[CODE, 3], v[OWNER, 3] = runs.code[c], runs.region[c]
         a += end_a == x
         c += end_c == x
-        set_pixel(v, 1, runs.code[a], runs.region[a])
-        set_pixel(v, 2, runs.code[c], runs.region[c])
+        v[CODE, 1], v[OWNER, 1] = runs.code[a], runs.region[a]
+        v[CODE, 2], v[OWNER, 2] = runs.code[c], runs.region[c]
         v[INTO, LEFT], v[OUT, LEFT] = east, west
         v[INTO, UP], v[OUT, UP] = up[ENDS, x], up[STARTS, x]
         link(nodes, v, x, y)
@@ -325,10 +323,10 @@ def link_down(nodes: Int32Array, west: Seam, east: Seam, x: int, y: int, top: In
     else:
         v[LEAVE, DOWN] = v[ARRIVE, DOWN] = -1
     for i in range(1, length):
-        set_pixel(v, 0, west.code[i - 1], west.region[i - 1])
-        set_pixel(v, 1, east.code[i - 1], east.region[i - 1])
-        set_pixel(v, 2, east.code[i], east.region[i])
-        set_pixel(v, 3, west.code[i], west.region[i])
+        v[CODE, 0], v[OWNER, 0] = west.code[i - 1], west.region[i - 1]
+        v[CODE, 1], v[OWNER, 1] = east.code[i - 1], east.region[i - 1]
+        v[CODE, 2], v[OWNER, 2] = east.code[i], east.region[i]
+        v[CODE, 3], v[OWNER, 3] = west.code[i], west.region[i]
         v[INTO, UP], v[OUT, UP] = v[LEAVE, DOWN], v[ARRIVE, DOWN]
         v[INTO, LEFT], v[OUT, LEFT] = west.stubs[ENDS, i], west.stubs[STARTS, i]
         v[INTO, RIGHT], v[OUT, RIGHT] = east.stubs[ENDS, i], east.stubs[STARTS, i]
@@ -345,18 +343,18 @@ def link_across(nodes: Int32Array, north: Seam, south: Seam, y: int) -> None:
     """Link a horizontal seam over the whole width of the image; beyond its ends nothing is observed."""
     length = north.code.size
     v = np.full((6, 4), -1, np.int32)
-    set_pixel(v, 1, NOT_OBSERVED, -1)
-    set_pixel(v, 2, NOT_OBSERVED, -1)
+    v[CODE, 1], v[OWNER, 1] = NOT_OBSERVED, -1
+    v[CODE, 2], v[OWNER, 2] = NOT_OBSERVED, -1
     v[LEAVE, RIGHT] = v[ARRIVE, RIGHT] = -1
     for i in range(length + 1):
-        set_pixel(v, 0, v[CODE, 1], v[OWNER, 1])
-        set_pixel(v, 3, v[CODE, 2], v[OWNER, 2])
+        v[CODE, 0], v[OWNER, 0] = v[CODE, 1], v[OWNER, 1]
+        v[CODE, 3], v[OWNER, 3] = v[CODE, 2], v[OWNER, 2]
         if i < length:
-            set_pixel(v, 1, north.code[i], north.region[i])
-            set_pixel(v, 2, south.code[i], south.region[i])
+            v[CODE, 1], v[OWNER, 1] = north.code[i], north.region[i]
+            v[CODE, 2], v[OWNER, 2] = south.code[i], south.region[i]
         else:
-            set_pixel(v, 1, NOT_OBSERVED, -1)
-            set_pixel(v, 2, NOT_OBSERVED, -1)
+            v[CODE, 1], v[OWNER, 1] = NOT_OBSERVED, -1
+            v[CODE, 2], v[OWNER, 2] = NOT_OBSERVED, -1
         v[INTO, LEFT], v[OUT, LEFT] = v[LEAVE, RIGHT], v[ARRIVE, RIGHT]
         v[INTO, UP], v[OUT, UP] = north.stubs[ENDS, i], north.stubs[STARTS, i]
         v[INTO, DOWN], v[OUT, DOWN] = south.stubs[ENDS, i], south.stubs[STARTS, i]

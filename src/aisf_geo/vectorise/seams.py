@@ -71,10 +71,10 @@ def check_row(line: list[TracedBlock], row: int, grid: Grid) -> None:
 
 def advance(front: Front, line: list[TracedBlock], grid: Grid) -> tuple[Parted, Front]:
     """Join a row of blocks to the front: the regions it completes, and the new front."""
-    parts = [front, *(block.regions for block in line)]
-    table = stacked([p.open for p in parts])
-    region_start = np.cumsum([0, *(len(p.open) for p in parts)]).tolist()
-    arcs, arc_start = _stacked_arcs([p.arcs for p in parts], region_start)
+    tables = [front.open, *(block.regions.open for block in line)]
+    table = stacked(tables)
+    region_start = np.cumsum([0, *map(len, tables)]).tolist()
+    arcs, arc_start = _stacked_arcs([front.arcs, *(block.regions.arcs for block in line)], region_start)
     line = [_renumbered(block, r, a) for block, r, a in zip(line, region_start[1:-1], arc_start[1:-1], strict=True)]
     height = line[0].window.height
     nodes = _with_room(arcs, 4 * (len(line) + 1) * (height + 2) + 8 * (grid.shape.width + 1))
@@ -175,7 +175,7 @@ def _rechained(arcs: Arcs, nodes: Int32Array, number: Int32Array) -> tuple[Arcs,
     xy = np.concatenate([arcs.xy, new[real, :REGION]])
     offsets = offsets_of(np.concatenate([np.diff(arcs.offsets), real]))
     region = number[np.concatenate([arcs.region, new[:, REGION]])]
-    chains = chain(table[:, SUCCESSOR])
+    chains = chain(np.ascontiguousarray(table[:, SUCCESSOR]))
     lengths = offsets_of(np.diff(offsets)[chains.order])[chains.first]
     xy = gather(xy, offsets, chains.order)
     return Arcs(xy, lengths, region[chains.order[chains.first[:-1]]], chains.closed_successor()), chains

@@ -34,6 +34,9 @@ __all__ = ["Features", "TracedBlock", "concatenated", "join", "trace", "trace_ar
 T = TypeVar("T")
 R = TypeVar("R")
 
+#: Blocks a worker may be ahead of the joining, which takes a row of blocks at a time.
+AHEAD_PER_WORKER = 4
+
 #: Reads the labels and, if there are any, the confidences of a window: uint8 ``(y, x)`` each.
 ReadLabels = Callable[[Window], tuple[UInt8Array, UInt8Array | None]]
 
@@ -87,7 +90,7 @@ def join(traced: Iterable[TracedBlock], grid: Grid) -> Iterator[Features]:
 
 
 def _in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """``map`` on threads that runs at most two items ahead of each worker, so that results do not pile up."""
+    """``map`` on threads; what is finished early waits, ``AHEAD_PER_WORKER`` items at most."""
     if workers == 1:
         yield from map(function, items)
         return
@@ -95,7 +98,7 @@ def _in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> I
         ahead: deque[Future[R]] = deque()
         for item in items:
             ahead.append(pool.submit(function, item))
-            if len(ahead) > 2 * workers:
+            if len(ahead) > AHEAD_PER_WORKER * workers:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
