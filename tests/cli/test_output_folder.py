@@ -40,9 +40,7 @@ def test_an_existing_run_is_left_alone(aisf_geo: CommandLine, sample_tiles: Path
     assert {p: p.read_bytes() for p in water.rglob("*") if p.is_file()} == before
 
 
-def test_resuming_a_finished_run_computes_nothing(
-    aisf_geo: CommandLine, sample_tiles: Path, water: Path
-) -> None:
+def test_resuming_a_finished_run_computes_nothing(aisf_geo: CommandLine, sample_tiles: Path, water: Path) -> None:
     ended = aisf_geo(*segment(sample_tiles), "--out", water, "--resume", "--json")
     assert ended.code == 0
     assert ended.document["items"][0]["computed"] == 0

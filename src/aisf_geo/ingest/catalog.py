@@ -161,15 +161,7 @@ class StacCatalog:
             items = [root] if isinstance(root, pystac.Item) else list(_catalog(root).get_items(recursive=True))
             collection = root if isinstance(root, pystac.Collection) else items[0].get_collection() if items else None
             scenes = [scene_of_item(item, collection) for item in items]
-        except (
-            pystac.STACError,
-            pystac.STACTypeError,
-            KeyError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            OSError,
-        ) as error:
+        except (pystac.STACError, pystac.STACTypeError, OSError, *_MALFORMED) as error:
             raise UnreadableError(f"{self.path}: not a STAC item or collection that can be read ({error})") from error
         return _in_period(scenes, period, self.path)
 
@@ -241,9 +233,10 @@ def _asset_bands(
         # What the item or the file states is the whole truth; the product's scaling is for those that state none.
         stated = header.scales[i] != 1 or header.offsets[i] != 0
         usual = (header.scales[i], header.offsets[i]) if stated or profile is None else _scaling(profile)
+        nodata = header.nodata[i] if header.nodata[i] is not None or profile is None else profile.nodata
         scale = said.get("raster:scale", usual[0])
         offset = said.get("raster:offset", usual[1] or shift)
-        yield name, BandSource(href, i + 1, scale, offset, _number(said.get("nodata", header.nodata[i])))
+        yield name, BandSource(href, i + 1, scale, offset, _number(said.get("nodata", nodata)))
 
 
 def _number(value: Any) -> float | None:

@@ -18,6 +18,7 @@ from aisf_geo.domain.grid import Grid, Window
 from aisf_geo.domain.raster import Raster
 from aisf_geo.errors import UnreadableError, UsageError
 from aisf_geo.ingest.quality import clear
+from aisf_geo.ingest.read import observed_numbers
 from aisf_geo.ingest.scene import Scene
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ class CubeSource:
         values = np.empty((len(bands), window.height, window.width), np.float32)
         for i, name in enumerate(bands):
             source, numbers = scene.source(name), layers[name].values
-            observed |= np.ones_like(observed) if source.nodata is None else numbers != source.nodata
+            observed |= observed_numbers(numbers, source.nodata)
             values[i] = numbers.astype(np.float64) * source.scale + source.offset
         valid = observed & np.isfinite(values).all(axis=0)
         obscured = None
         if scene.quality and scene.quality_asset:
             codes, source = layers[scene.quality_asset].values, scene.quality[1]
-            obscured = valid & ~((codes != source.nodata) & clear(codes, scene.quality[0]))
+            obscured = valid & ~(observed_numbers(codes, source.nodata) & clear(codes, scene.quality[0]))
             valid &= ~obscured
         values[:, ~valid] = np.nan
         return Raster(values, valid, self.grid.crop(window), tuple(bands), obscured)

@@ -155,7 +155,7 @@ def read_thumbnail(
                 layer = view.read(source.index, window=place, out_shape=shape).astype(np.float32)
             except RasterioError as error:
                 raise UnreadableError(f"{source.href}: pixels cannot be decoded ({_first_line(error)})") from error
-        layers.append(np.where(layer == source.nodata, np.nan, layer) if source.nodata is not None else layer)
+        layers.append(np.where(observed_numbers(layer, source.nodata), layer, np.nan))
     stack = np.stack(layers)
     stack[:, np.isnan(stack).all(axis=0)] = np.nan
     return stack
@@ -196,7 +196,7 @@ def _on_grid(
         resampling=resampling,
         src_nodata=sources[0].nodata,
         nodata=sources[0].nodata,
-        add_alpha=sources[0].nodata is None,
+        add_alpha=sources[0].nodata is None and MaskFlags.per_dataset not in dataset.mask_flag_enums[0],
     ) as warped:
         yield warped
 
@@ -210,8 +210,15 @@ def _observed(
         return np.asarray(dataset.read_masks(sources[0].index, window=place) > 0)
     observed = np.zeros(numbers.shape[1:], np.bool_)
     for source, layer in zip(sources, numbers, strict=True):
-        observed |= np.ones_like(observed) if source.nodata is None else layer != source.nodata
+        observed |= observed_numbers(layer, source.nodata)
     return observed
+
+
+def observed_numbers(numbers: NDArray[np.generic], nodata: float | None) -> NDArray[np.bool_]:
+    """Where numbers are not the one that means "not observed"; shape of ``numbers``."""
+    if nodata is None:
+        return np.ones(numbers.shape, np.bool_)
+    return np.asarray(~np.isnan(numbers.astype(np.float64)) if np.isnan(nodata) else numbers != nodata)
 
 
 def _same_pixels(dataset: rasterio.DatasetReader, grid: Grid) -> bool:
