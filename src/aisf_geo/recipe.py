@@ -75,8 +75,10 @@ class PeriodRange(_Strict):
 class Segment(_Strict):
     """How pixels become classes."""
 
-    method: Literal["water", "vegetation", "snow", "built-up", "burn"]
-    """Index-and-threshold method."""
+    method: Literal["water", "vegetation", "snow", "built-up", "burn"] | None = None
+    """Index-and-threshold method; either this or a model."""
+    model: str | None = None
+    """Name of a trained model; either this or a method."""
     threshold: Annotated[float, Field(gt=-1, lt=1)] | None = None
     """Fixed threshold of the index; absent: found in each scene, with the published default where none is found."""
     counts_as: Role | None = None
@@ -85,6 +87,14 @@ class Segment(_Strict):
     """Name of the class in outputs; absent: the method's."""
     block_px: Annotated[int, Field(ge=16, le=8192)] = DEFAULT_BLOCK_PX
     """Side of a block, the unit of work; the labels do not depend on it."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Segment:
+        if (self.method is None) == (self.model is None):
+            raise ValueError("give either a method or a model")
+        if self.model is not None and (self.threshold is not None or self.counts_as or self.class_name):
+            raise ValueError("threshold, counts_as and class_name belong to a method; a model's card settles them")
+        return self
 
 
 class Clouds(_Strict):

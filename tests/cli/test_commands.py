@@ -216,15 +216,13 @@ class TestChange:
         assert json.loads((folder / "control.json").read_text())["false_alarm_rate"] is None
 
     def test_maps_on_different_grids_are_refused(
-        self, aisf_geo: CommandLine, trees: Path, sample_tiles: Path, tmp_path: Path
+        self, aisf_geo: CommandLine, sample_tiles: Path, tmp_path: Path
     ) -> None:
-        for name in ("west", "east"):
-            tile = sample_tiles / "great_salt_lake" / f"{name}.tif"
-            plan = plan_run(tile_recipe(tile, "snow", threshold=0.4))
-            run(plan, tmp_path / name, "refuse")
-        ended = aisf_geo(
-            "change", tmp_path / "west/items/west", tmp_path / "east/items/east", "--out", tmp_path / "change"
-        )
+        places = []
+        for tile in sorted((sample_tiles / "bigearthnet").glob("*.tif")):
+            run(plan_run(tile_recipe(tile, "snow")), tmp_path / tile.stem, "refuse")
+            places.append(tmp_path / tile.stem / "items" / tile.stem)
+        ended = aisf_geo("change", *places, "--out", tmp_path / "change")
         assert ended.code == 2
         assert "different grids" in ended.error
         assert not (tmp_path / "change").exists()

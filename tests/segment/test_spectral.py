@@ -386,8 +386,8 @@ class TestStitchedEqualsWhole:
             ("bigearthnet/S2B_MSIL2A_20180204T94161_57_38", "snow"),
         ],
     )
-    @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(block_px=st.integers(16, 200))
+    @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(block_px=st.integers(24, 200))
     def test_labels_and_confidence_do_not_depend_on_the_block(
         self, sample_tiles: Path, tile: str, name: str, block_px: int
     ) -> None:

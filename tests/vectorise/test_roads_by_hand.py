@@ -125,6 +125,12 @@ def test_short_spurs_are_pruned_and_the_street_is_whole_again() -> None:
     assert graph.length_m[0] == pytest.approx(graph_of(STREET).length_m[0], rel=0.01)
 
 
+def test_a_road_that_leaves_the_image_is_no_spur() -> None:
+    leaving = STREET.copy()
+    leaving[:9, 30] = True
+    assert graph_of(leaving, spur_m=150).degree.tolist() == [1, 1, 3, 1]
+
+
 def test_a_forked_end_keeps_its_longer_branch() -> None:
     fork = np.zeros((40, 40), np.bool_)
     fork[20, :20] = True
@@ -137,8 +143,9 @@ def test_a_forked_end_keeps_its_longer_branch() -> None:
 
 
 def test_a_star_of_short_branches_does_not_vanish() -> None:
+    star = np.pad(PLUS, 3)
     # Two of four branches stay, cutting the corner of the pixel in which they met.
-    assert graph_of(PLUS, spur_m=50).length_m.tolist() == pytest.approx([40 * 2**0.5 + 15], rel=0.01)
+    assert graph_of(star, spur_m=50).length_m.tolist() == pytest.approx([40 * 2**0.5 + 15], rel=0.01)
 
 
 def test_isolated_pieces_are_removed_by_their_total_length() -> None:

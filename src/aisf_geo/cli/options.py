@@ -32,6 +32,8 @@ def running(command: Command) -> Command:
             click.option("--dry-run", is_flag=True, help="Say what would be done: blocks, bytes, time. Read no pixel."),
             click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Worker processes."),
             click.option("--scheduler", metavar="ADDR", help="Address of a Dask scheduler to use instead."),
+            click.option("--runtime", default="auto", show_default=True, help="Of a model: auto, torch or openvino."),
+            click.option("--precision", help="Of a model: fp32, bf16 or int8.  [default: the fastest that is as good]"),
             as_json,
         )
     ):

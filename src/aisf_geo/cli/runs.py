@@ -23,19 +23,21 @@ if TYPE_CHECKING:
 @click.argument("recipe")
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: out/RECIPE-NAME]")
 @options.running
-def run(recipe: str, out: Path | None, **how: Any) -> None:
+def run(recipe: str, out: Path | None, runtime: str, precision: str | None, **how: Any) -> None:
     """Carry out RECIPE, a YAML file or the name of a shipped recipe."""
+    from aisf_geo.pipeline.choice import Means
     from aisf_geo.pipeline.plan import plan_run
     from aisf_geo.recipe import read_recipe
     from aisf_geo.shipped import recipe_path
 
     asked = read_recipe(recipe_path(recipe))
-    _carry_out(plan_run(asked), out or Path("out") / asked.name, **how)
+    _carry_out(plan_run(asked, means=Means(runtime, precision)), out or Path("out") / asked.name, **how)
 
 
 @click.command()
 @click.argument("tile", type=click.Path(path_type=Path))
-@click.option("--method", metavar="NAME", required=True, help="water, vegetation, snow, built-up or burn.")
+@click.option("--method", metavar="NAME", help="water, vegetation, snow, built-up or burn.")
+@click.option("--model", metavar="NAME", help="A trained model; see `aisf-geo models list`.")
 @options.out_folder
 @click.option("--threshold", type=float, help="Fixed threshold of the index.  [default: found in the scene]")
 @click.option("--aoi", type=click.Path(path_type=Path), help="Polygon file: interpret only inside it.")
@@ -46,7 +48,8 @@ def run(recipe: str, out: Path | None, **how: Any) -> None:
 @options.running
 def segment(
     tile: Path,
-    method: str,
+    method: str | None,
+    model: str | None,
     out: Path,
     threshold: float | None,
     aoi: Path | None,
@@ -54,14 +57,19 @@ def segment(
     block_px: int | None,
     bands: tuple[str, ...] | None,
     sensor: str | None,
+    runtime: str,
+    precision: str | None,
     **how: Any,
 ) -> None:
-    """Interpret TILE, a raster file, a folder or a STAC collection, with one method."""
+    """Interpret TILE, a raster file, a folder or a STAC collection, with one method or model."""
+    from aisf_geo.pipeline.choice import Means
     from aisf_geo.pipeline.plan import Where, plan_run
     from aisf_geo.pipeline.single import tile_recipe
 
-    recipe = tile_recipe(tile, method, threshold=threshold, block_px=block_px, bands=bands, sensor=sensor)
-    _carry_out(plan_run(recipe, Where(aoi, bbox) if aoi or bbox else None), out, **how)
+    if (method is None) == (model is None):
+        raise UsageError("segment: give either --method or --model; see `aisf-geo models list`")
+    recipe = tile_recipe(tile, method, model, threshold=threshold, block_px=block_px, bands=bands, sensor=sensor)
+    _carry_out(plan_run(recipe, Where(aoi, bbox) if aoi or bbox else None, Means(runtime, precision)), out, **how)
 
 
 @click.command()
@@ -115,7 +123,7 @@ def _progress(plan: RunPlan, quiet: bool) -> Iterator[Any]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    total = sum(len(item.blocks(plan.recipe.segment.block_px)) for item in plan.items)
+    total = sum(len(plan.blocks_of(item)) for item in plan.items)
     with Progress(console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
         task = bar.add_task("blocks", total=total)
 

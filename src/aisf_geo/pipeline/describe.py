@@ -6,7 +6,9 @@ from typing import Any
 
 from aisf_geo.errors import BandError
 from aisf_geo.ingest.scene import Scene
+from aisf_geo.segment.card import find_model, list_models, load_card
 from aisf_geo.segment.spectral import METHODS, Method, method
+from aisf_geo.shipped import shipped
 
 
 def describe_scene(scene: Scene) -> dict[str, Any]:
@@ -39,19 +41,27 @@ def _usable(each: Method, scene: Scene) -> bool:
 
 
 def describe_methods() -> list[dict[str, Any]]:
-    """One line for each method."""
-    return [
+    """One line for each method and shipped model."""
+    methods = [
         {"name": m.name, "kind": "index", "classes": ", ".join(c.name for c in m.legend.classes)}
         for m in METHODS.values()
+    ]
+    cards = [load_card(folder) for folder in list_models([shipped("models")]).values()]
+    return methods + [
+        {"name": c.name, "kind": "network", "classes": ", ".join(k.name for k in c.heads[0].legend.classes)}
+        for c in cards
     ]
 
 
 def describe_method(name: str) -> dict[str, Any]:
-    """A method in full.
+    """A method or model in full.
 
     Raises:
         UsageError: there is none of that name.
     """
+    if name not in METHODS and name in list_models([shipped("models")]):
+        card = find_model(name, [shipped("models")])
+        return card.model_dump(mode="json", exclude={"folder"})
     known = method(name)
     return {
         "name": known.name,

@@ -20,18 +20,15 @@ _LIBRARIES = (
     "openvino",
 )
 
-#: Threads of one inference session: a constant of the run, because sums depend on how they are split.
-THREADS_PER_SESSION = 1
 
-
-def runtime_identity() -> dict[str, Any]:
-    """Runtime, precision and CPU class: ``--resume`` refuses to mix them."""
+def numpy_identity() -> dict[str, Any]:
+    """Runtime, precision and CPU class of the index methods: ``--resume`` refuses to mix them."""
     return {
         "runtime": "numpy",
         "precision": "fp32",
         "cpu": platform.machine(),
         "cpu_features": sorted(_cpu_features()),
-        "threads_per_session": THREADS_PER_SESSION,
+        "threads": 1,
     }
 
 

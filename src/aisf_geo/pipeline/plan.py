@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from aisf_geo.ingest.catalog import Hints, open_catalog
 from aisf_geo.ingest.cube import CubeSource, cube_of
 from aisf_geo.ingest.quality import SHADOW_BANDS, SNOW_BAND, VISIBLE, CloudScreen
 from aisf_geo.ingest.scene import Scene
+from aisf_geo.pipeline.choice import Choice, Means, choose, one_legend
 from aisf_geo.pipeline.work import View
-from aisf_geo.recipe import Recipe, Segment
-from aisf_geo.segment.spectral import Index, Method, fit
+from aisf_geo.recipe import Recipe
 
 #: Network-free interpretation on one core, measured by ``benchmarks/spectral.py``; only for the estimate of a dry run.
 ESTIMATED_MPX_PER_SECOND = 4.0
@@ -60,8 +60,7 @@ class ItemPlan:
 
     view: View
     extent: Window
-    method: Method
-    index: Index
+    choice: Choice
     attribution: str
     licence: str
 
@@ -114,7 +113,11 @@ class RunPlan:
     @property
     def legend(self) -> Legend:
         """The legend of the label maps."""
-        return settled_legend(self.items[0].method, self.recipe.segment)
+        return one_legend(item.choice for item in self.items)
+
+    def blocks_of(self, item: ItemPlan) -> list[Block]:
+        """The blocks of an item, of the size that suits what it is interpreted with."""
+        return item.blocks(item.choice.block_px(self.recipe.segment.block_px))
 
     def item(self, item_id: str) -> ItemPlan:
         """The plan of one item."""
@@ -122,22 +125,21 @@ class RunPlan:
 
     def summary(self) -> dict[str, Any]:
         """What a dry run prints: blocks, bytes read and a rough time."""
-        block_px = self.recipe.segment.block_px
-        items = [(i, i.blocks(block_px)) for i in self.items]
+        items = [(i, self.blocks_of(i)) for i in self.items]
         pixels = sum(b.core.height * b.core.width for _, cut in items for b in cut)
         return {
             "recipe": self.recipe.name,
             "items": [{"id": i.id, "blocks": len(cut), "shape": list(i.grid.shape)} for i, cut in items],
             "blocks": sum(len(cut) for _, cut in items),
             "pixels": pixels,
-            "estimated_bytes_read": pixels * 2 * (2 + len(self.items[0].method.extra_bands)),
+            "estimated_bytes_read": pixels * 2 * len(self.items[0].choice.bands),
             "estimated_seconds_one_worker": round(pixels / 1e6 / ESTIMATED_MPX_PER_SECOND, 1),
             "zones": [zone.id for zone in self.zones],
             "warnings": list(self.warnings),
         }
 
 
-def plan_run(recipe: Recipe, where: Where | None = None) -> RunPlan:
+def plan_run(recipe: Recipe, where: Where | None = None, means: Means | None = None) -> RunPlan:
     """The plan of a recipe; ``where`` takes the place of the recipe's own area.
 
     Raises:
@@ -146,6 +148,7 @@ def plan_run(recipe: Recipe, where: Where | None = None) -> RunPlan:
         GridError: the area or every zone lies outside the imagery, or a series lies on different grids.
         RecipeError: an unknown indicator, or one the method's classes cannot answer.
     """
+    means = means or Means()
     where = where or Where(file=recipe.resolve(recipe.area) if recipe.area else None)
     found = [(scene, source) for source in recipe.sources for scene in _scenes(recipe, source)]
     _refuse_repeated_ids([scene for scene, _ in found])
@@ -154,12 +157,12 @@ def plan_run(recipe: Recipe, where: Where | None = None) -> RunPlan:
     warnings: list[str] = []
     items = []
     for scene, source in found:
-        method, index, _ = fit(recipe.segment.method, scene.band_names, recipe.segment.threshold)
+        choice = choose(recipe.segment, scene, means)
         grid = cube.grid if cube else scene.grid
         area = where.on(grid)
         view = View(scene, grid, area, cube, _screen(recipe, scene, warnings))
         extent = area.extent(grid) if area else grid.full_window
-        items.append(ItemPlan(view, extent, method, index, source.attribution, source.licence))
+        items.append(ItemPlan(view, extent, choice, source.attribution, source.licence))
     if cube is not None and recipe.clouds.shadow and not _tests_shadow(recipe, cube):
         warnings.append(
             f"no test for missed shadows: it needs reflectance in {' and '.join(SHADOW_BANDS)} in every scene"
@@ -197,14 +200,6 @@ def _screen(recipe: Recipe, scene: Scene, warnings: list[str]) -> CloudScreen | 
     why = "its values are not surface reflectances" if not scene.surface else "it lacks visible bands"
     warnings.append(f"scene {scene.id}: no cloud test beyond the quality band, because {why}")
     return None
-
-
-def settled_legend(method: Method, segment: Segment) -> Legend:
-    """The method's legend with the name and role the recipe vouches for."""
-    other, target = method.legend.classes
-    name = segment.class_name or target.name
-    renamed = replace(target, name=name, role=segment.counts_as or target.role)
-    return Legend(method.legend.name, (replace(other, name=f"not {name}"), renamed))
 
 
 def _zones(recipe: Recipe, grid: Grid, warnings: list[str]) -> tuple[Zone, ...]:

@@ -6,9 +6,10 @@ import json
 
 import pystac
 
+from aisf_geo.ingest.read import read_header
 from aisf_geo.pipeline.identity import versions
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
-from aisf_geo.pipeline.segment import outcome
+from aisf_geo.pipeline.segment import SETTLED, outcome
 from aisf_geo.store.ledger import open_ledger
 from aisf_geo.store.run import RunFolder
 from aisf_geo.store.stac import ItemRecord, item_of, write_collection, write_item
@@ -18,7 +19,8 @@ def publish_item(plan: RunPlan, item: ItemPlan, folder: RunFolder) -> None:
     """Write the STAC item of one interpreted scene."""
     with open_ledger(folder.ledger) as ledger:
         account = outcome(item.id, ledger, computed=0)
-        threshold = json.loads(ledger.fact(item.id, "threshold") or "null")
+        settled = json.loads(ledger.fact(item.id, SETTLED) or "{}")
+    out = folder.item(item.id)
     record = ItemRecord(
         id=item.id,
         collection=plan.recipe.name,
@@ -26,10 +28,10 @@ def publish_item(plan: RunPlan, item: ItemPlan, folder: RunFolder) -> None:
         period=item.view.scene.period,
         legend=plan.legend,
         method={
-            "name": item.method.name,
-            "version": f"{item.index.name}>{threshold['value']:g}",
-            "threshold": threshold,
-            "source": item.index.source,
+            "name": item.choice.name,
+            "version": read_header(str(out.labels)).tags["METHOD_VERSION"],
+            "settled": settled,
+            "source": item.choice.source,
         },
         coverage=account.coverage,
         obscured_share=account.obscured_share,
@@ -37,7 +39,6 @@ def publish_item(plan: RunPlan, item: ItemPlan, folder: RunFolder) -> None:
         licence=item.licence,
         software=versions(),
     )
-    out = folder.item(item.id)
     write_item(item_of(record, out.path), out.stac)
 
 

@@ -24,7 +24,7 @@ from aisf_geo.pipeline.identity import versions
 from aisf_geo.pipeline.mapped import mapped_items
 from aisf_geo.pipeline.measure import on_grid, read_indicators
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
-from aisf_geo.pipeline.segment import ItemOutcome
+from aisf_geo.pipeline.segment import SETTLED, ItemOutcome
 from aisf_geo.store.ledger import open_ledger
 from aisf_geo.store.page import Key, Picture, Point, chart, number, picture, write_page
 from aisf_geo.store.raster import coloured, thumbnail
@@ -64,11 +64,7 @@ def write_report(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcom
                 dict(t)
                 for t in dict.fromkeys((("attribution", i.attribution), ("licence", i.licence)) for i in plan.items)
             ],
-            "method": "; ".join(
-                dict.fromkeys(
-                    f"{i.method.name}: {i.index.name} above a threshold ({i.index.source})" for i in plan.items
-                )
-            ),
+            "method": "; ".join(dict.fromkeys(f"{i.choice.name}: {i.choice.source}" for i in plan.items)),
             "formulas": [d for d in registry.describe() if d["formula"] in {r["formula"] for r in rows}],
             "software": ", ".join(f"{k} {v}" for k, v in versions().items()),
             "recipe": plan.recipe.name,
@@ -176,7 +172,7 @@ def _years(moment: str) -> float:
 
 def _item(item: ItemPlan, outcome: ItemOutcome, folder: RunFolder) -> dict[str, Any]:
     with open_ledger(folder.ledger) as ledger:
-        threshold = json.loads(ledger.fact(item.id, "threshold") or "null")
+        settled = json.loads(ledger.fact(item.id, SETTLED) or "{}")
         failures = [f"block {r.block}: {r.reason}" for r in ledger.blocks(item.id) if r.state == "failed"]
     period = item.view.scene.period
     return {
@@ -187,7 +183,7 @@ def _item(item: ItemPlan, outcome: ItemOutcome, folder: RunFolder) -> dict[str, 
         "missing": max(0.0, 1 - outcome.coverage - outcome.obscured_share),
         "failed": outcome.failed,
         "failures": failures[:5],
-        "threshold": f"{item.index.name} > {threshold['value']:g}: {threshold['reason']}" if threshold else "",
+        "settled": settled.get("reason") or ", ".join(f"{k} {v}" for k, v in settled.items()),
     }
 
 

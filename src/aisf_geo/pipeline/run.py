@@ -12,7 +12,7 @@ from typing import Any
 from aisf_geo.domain.period import rfc3339
 from aisf_geo.errors import IncompleteError, OutputError
 from aisf_geo.pipeline.features import vectorise_item
-from aisf_geo.pipeline.identity import runtime_identity, versions
+from aisf_geo.pipeline.identity import versions
 from aisf_geo.pipeline.mapper import BlockMap, map_here
 from aisf_geo.pipeline.measure import measure
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
@@ -65,7 +65,7 @@ def begin(plan: RunPlan, out: Path, existing: Existing) -> RunFolder:
         OutputError: the folder may not be used, or a resumed run asks another question or runs on other means.
     """
     folder = open_run_folder(out, existing)
-    identity = runtime_identity()
+    identity = plan.items[0].choice.identity()
     if folder.run_json.exists():
         before = folder.read_run()
         for key, now, what in (

@@ -18,24 +18,25 @@ from aisf_geo.domain.tiling import Block, blocks
 from aisf_geo.errors import NoDataError
 from aisf_geo.ingest.cube import median_over_time
 from aisf_geo.ingest.quality import SHADOW_BANDS
+from aisf_geo.pipeline.choice import Unsettled
 from aisf_geo.pipeline.mapped import LEGEND_TAG, legend_json
 from aisf_geo.pipeline.mapper import BlockMap
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
 from aisf_geo.pipeline.work import (
     BlockTask,
-    CountTask,
     block_digest,
-    count_block,
     interpret_block,
     median_path,
     read_block,
 )
-from aisf_geo.segment.spectral import BINS, SpectralInterpreter, Threshold, automatic_threshold, fit
+from aisf_geo.segment.interpreter import Interpreter
 from aisf_geo.store.files import sha256_file
 from aisf_geo.store.ledger import BlockRecord, Ledger
 from aisf_geo.store.raster import Layer, confidence_layer, label_layer, write_cog, write_quicklook
 from aisf_geo.store.run import ItemFolder, RunFolder
 
+#: Fact of the ledger: what was settled for a scene before its blocks, such as the threshold.
+SETTLED = "settled"
 #: Called after each block that was computed, with its record.
 OnBlock = Callable[[BlockRecord], None]
 
@@ -67,10 +68,13 @@ def segment_item(
     Blocks that fail are recorded, left unobserved in the maps and tried again by the next run.
     """
     item = replace(item, view=replace(item.view, usual=usual_look(plan, folder)))
-    out, lattice = folder.item(item.id), item.blocks(plan.recipe.segment.block_px)
+    out, lattice = folder.item(item.id), plan.blocks_of(item)
     if _maps_stand(out, item.id, ledger):
         return outcome(item.id, ledger, computed=0)
-    interpreter = settle(plan, item, ledger, mapper)
+    interpreter, settled = item.choice.settle(
+        Unsettled(item.view, tuple(lattice), ledger.fact(item.id, SETTLED), mapper)
+    )
+    ledger.set_fact(item.id, SETTLED, settled)
     out.blocks.mkdir(parents=True, exist_ok=True)
     done = {r.block for r in ledger.blocks(item.id) if r.digest and r.digest == block_digest(_stored(out, r.block))}
     todo = [BlockTask(item.view, b, interpreter, _stored(out, b.id)) for b in lattice if b.id not in done]
@@ -125,29 +129,7 @@ def _maps_stand(out: ItemFolder, item_id: str, ledger: Ledger) -> bool:
     return bool(json.loads(said) == [sha256_file(out.labels), sha256_file(out.confidence)])
 
 
-def settle(plan: RunPlan, item: ItemPlan, ledger: Ledger, mapper: BlockMap) -> SpectralInterpreter:
-    """The interpreter of a scene; an automatic threshold is measured over all its blocks, once."""
-    method, index, threshold = fit(
-        plan.recipe.segment.method, item.view.scene.band_names, plan.recipe.segment.threshold
-    )
-    said = ledger.fact(item.id, "threshold")
-    if threshold is None and said is not None:
-        threshold = Threshold(**json.loads(said))
-    if threshold is None:
-        tasks = [CountTask(item.view, block, index) for block in item.blocks(plan.recipe.segment.block_px)]
-        histogram: NDArray[np.int64] = np.zeros(BINS, np.int64)
-        for counts in mapper(count_block, tasks):
-            histogram += counts
-        threshold = automatic_threshold(index, histogram)
-    # Rounded as it is published, so that anyone who repeats the run from its outputs cuts at the same number.
-    threshold = Threshold(**threshold.as_json())
-    ledger.set_fact(item.id, "threshold", json.dumps(threshold.as_json()))
-    return SpectralInterpreter(method, index, threshold)
-
-
-def _assemble(
-    plan: RunPlan, item: ItemPlan, interpreter: SpectralInterpreter, out: ItemFolder, lattice: list[Block]
-) -> None:
+def _assemble(plan: RunPlan, item: ItemPlan, interpreter: Interpreter, out: ItemFolder, lattice: list[Block]) -> None:
     def layer(name: str) -> Iterator[tuple[Window, NDArray[np.generic]]]:
         for block in lattice:
             stored = _stored(out, block.id)
@@ -156,7 +138,8 @@ def _assemble(
 
     tags = {
         "SCENE": item.id,
-        "METHOD": f"{interpreter.name} ({interpreter.version})",
+        "METHOD": interpreter.name,
+        "METHOD_VERSION": interpreter.version,
         "MADE_BY": MADE_BY,
         "ATTRIBUTION": item.attribution,
         "LICENCE": item.licence,

@@ -1,4 +1,4 @@
-"""The recipe behind ``segment``: one tile, one method, the terms its own metadata state."""
+"""The recipe behind ``segment``: one tile, one method or model, the terms its own metadata state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ NOT_STATED = "not stated"
 
 def tile_recipe(
     tile: Path,
-    method: str,
+    method: str | None,
+    model: str | None = None,
     *,
     threshold: float | None = None,
     block_px: int | None = None,
@@ -27,13 +28,14 @@ def tile_recipe(
         UsageError: an unknown method or sensor, or band names that do not fit the file.
         UnreadableError: there is nothing that can be read.
     """
-    known_method(method)
+    if method is not None:
+        known_method(method)
     scene = open_catalog(tile, Hints(bands, sensor)).scenes()[0]
-    segment = {"method": method, "threshold": threshold, "block_px": block_px}
+    segment = {"method": method, "model": model, "threshold": threshold, "block_px": block_px}
     return parse_recipe(
         {
-            "name": re.sub(r"[^a-z0-9_-]+", "-", f"{tile.stem}-{method}".lower()).strip("-_") or "tile",
-            "title": f"{method} in {tile.name}",
+            "name": re.sub(r"[^a-z0-9_-]+", "-", f"{tile.stem}-{method or model}".lower()).strip("-_") or "tile",
+            "title": f"{method or model} in {tile.name}",
             "sources": [
                 {
                     "path": str(tile.resolve()),

@@ -177,19 +177,23 @@ def choose_runtime(
         UsageError: no such runtime or precision, or this machine or card does not have it; before any file is read.
         DataError: the model's files do not match its card.
     """
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads: asked for {threads}, a session needs at least 1")
+    name, chosen = resolve_runtime(card, runtime, precision)
+    session = TorchRuntime if name == "torch" else OpenVinoRuntime
+    return session(card, chosen, threads or usable_cores())
+
+
+def resolve_runtime(card: ModelCard, runtime: str, precision: str | None) -> tuple[str, Precision]:
+    """The first combination, fastest first, that is asked for, available and accurate enough; loads nothing.
+
+    Raises:
+        UsageError: no such runtime or precision, or this machine or card does not have it.
+    """
     if runtime not in get_args(RuntimeName):
         raise UsageError(f"runtime: asked for {runtime!r}, known are {', '.join(get_args(RuntimeName))}")
     if precision is not None and precision not in get_args(Precision):
         raise UsageError(f"precision: asked for {precision!r}, known are {', '.join(get_args(Precision))}")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads: asked for {threads}, a session needs at least 1")
-    name, chosen = _choice(card, runtime, precision)
-    session = TorchRuntime if name == "torch" else OpenVinoRuntime
-    return session(card, chosen, threads or _usable_cores())
-
-
-def _choice(card: ModelCard, runtime: str, precision: str | None) -> tuple[str, Precision]:
-    """The first combination, fastest first, that is asked for, available and accurate enough."""
     refusals = []
     for name, candidate in _fastest_first():
         if runtime not in ("auto", name) or precision not in (None, candidate):
@@ -204,7 +208,7 @@ def _choice(card: ModelCard, runtime: str, precision: str | None) -> tuple[str, 
 
 
 def _fastest_first() -> tuple[tuple[str, Precision], ...]:
-    """Order of speed, measured on two cores with and without bf16 units (shared/reference/stack.md, decision 0004)."""
+    """Order of speed, measured on two cores with and without bf16 units (decision 0004)."""
     cpu: tuple[tuple[str, Precision], ...] = (
         *(("openvino", "int8"), ("openvino", "bf16"), ("openvino", "fp32")),
         *(("torch", "fp32"), ("torch", "bf16")),
@@ -277,7 +281,7 @@ def _identity(runtime: str, precision: str, device: str, threads: int, version: 
     return RuntimeIdentity(runtime, precision, device, cpu, features, threads, version)
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     """Cores this process may run on, which in a container or under a scheduler are fewer than the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

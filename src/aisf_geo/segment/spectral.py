@@ -208,9 +208,11 @@ def automatic_threshold(index: Index, histogram: NDArray[np.int64]) -> Threshold
     shares = histogram[:valley].sum() / max(total, 1), histogram[valley:].sum() / max(total, 1)
     if min(peaks) >= MODE_TO_VALLEY * floor and min(shares) >= MIN_MODE_SHARE:
         value = float(BIN_EDGES[valley] + BIN_EDGES[valley + 1]) / 2
-        reason = f"lowest point between two modes of {index.name}, {100 * shares[1]:.1f} % of the pixels lie above it"
+        above = f"{100 * shares[1]:.1f} % of the pixels lie above it"
+        reason = f"{index.name} > {value:.4g}, the lowest point between two modes; {above}"
         return Threshold(value, "valley", reason)
-    reason = f"{index.name} shows no second mode in this scene, so the published default is used ({index.source})"
+    why = f"no second mode in this scene, so the published default is used ({index.source})"
+    reason = f"{index.name} > {index.default:g}: {why}"
     return Threshold(index.default, "default", reason)
 
 

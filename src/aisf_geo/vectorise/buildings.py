@@ -365,7 +365,7 @@ def square(
     traced[invalid] = shapely.make_valid(traced[invalid])
     usable = np.flatnonzero((shapely.get_type_id(traced) == shapely.GeometryType.POLYGON) & ~shapely.is_empty(traced))
     frames = _Frames.around(traced[usable], crs)
-    flat = frames.to_m(traced[usable])
+    flat = shapely.orient_polygons(frames.to_m(traced[usable]))
     best = _ladder(flat, rules)
     accepted = best.iou >= max(rules.min_iou, np.finfo(float).tiny)
     final = np.where(accepted, best.outline, flat)
@@ -488,16 +488,14 @@ def _squared_at(polygons: NDArray[np.object_], tolerance_m: float, snap_deg: flo
     """All outlines squared at one tolerance."""
     if not polygons.size:
         return _Squarings(polygons, np.zeros(0), np.zeros(0))
-    _, xy, (rings, parts) = shapely.to_ragged_array(polygons)
-    made, offsets, direction = _square_all(
-        xy, rings.astype(np.int64), parts.astype(np.int64), tolerance_m, math.radians(snap_deg)
-    )
+    _, xy, offsets_of_both = shapely.to_ragged_array(polygons)
+    rings, parts = (np.asarray(part, dtype=np.int64) for part in offsets_of_both)
+    made, offsets, direction = _square_all(xy, rings, parts, tolerance_m, math.radians(snap_deg))
     outline = shapely.from_ragged_array(shapely.GeometryType.POLYGON, made, (offsets, parts))
     valid = shapely.is_valid(outline) & (shapely.area(outline) > 0)
-    iou = np.zeros(polygons.size)
-    common = shapely.area(shapely.intersection(outline[valid], polygons[valid]))
-    iou[valid] = common / (shapely.area(outline[valid]) + shapely.area(polygons[valid]) - common)
-    return _Squarings(outline, direction, iou)
+    common_m2 = _common_areas(made, offsets, xy, rings, parts)
+    union_m2 = shapely.area(outline) + shapely.area(polygons) - common_m2
+    return _Squarings(outline, direction, np.where(valid, common_m2 / union_m2, 0.0))
 
 
 def _azimuths_deg(polygons: NDArray[np.object_], direction_rad: Float64Array) -> Float64Array:
@@ -552,7 +550,10 @@ def _running_sums(xy: Float64Array) -> Float64Array:
 @compiled
 def _span(sums: Float64Array, a: int, b: int) -> Float64Array:
     """The sums from vertex ``a`` on to vertex ``b``, around the end of the ring where ``b <= a``."""
-    return sums[b] - sums[a] if b > a else sums[-1] - sums[a] + sums[b]
+    span: Float64Array = sums[b] - sums[a]
+    if b <= a:
+        span += sums[-1]
+    return span
 
 
 @compiled
@@ -567,7 +568,7 @@ def _corners(xy: Float64Array, tolerance: float) -> Int64Array:
     b = np.argmax((xy[:, 0] - xy[a, 0]) ** 2 + (xy[:, 1] - xy[a, 1]) ** 2)
     a, b = min(a, b), max(a, b)
     kept[a] = kept[b] = True
-    stack = [(a, b), (b, a + n)]
+    stack: list[tuple[int, int]] = [(int(a), int(b)), (int(b), int(a) + n)]
     while stack:
         first, last = stack.pop()
         x, y = xy[first % n, 0], xy[first % n, 1]
@@ -720,6 +721,45 @@ def _needless(angle: Float64Array, offset: Float64Array, tolerance: float) -> Bo
             if step[j] < step[i] or (step[j] == step[i] and j < i):
                 needless[i] = False
     return needless
+
+
+@compiled
+def _common_areas(
+    xy: Float64Array, rings: Int64Array, other_xy: Float64Array, other_rings: Int64Array, parts: Int64Array
+) -> Float64Array:
+    """Area that each polygon has in common with its counterpart, which has as many rings; both oriented.
+
+    A polygon is the signed sum of the areas under its edges; two such areas share what lies under the lower edge. Where
+    the outline of one is a staircase around the other, this takes a fraction of the time of an overlay.
+    """
+    common = np.zeros(parts.size - 1)
+    for p in range(common.size):
+        first, last = rings[parts[p]], rings[parts[p + 1]]
+        base = min(xy[first:last, 1].min(), other_xy[other_rings[parts[p]] : other_rings[parts[p + 1]], 1].min())
+        for r in range(parts[p], parts[p + 1]):
+            for i in range(rings[r], rings[r + 1] - 1):
+                for q in range(parts[p], parts[p + 1]):
+                    for j in range(other_rings[q], other_rings[q + 1] - 1):
+                        common[p] += _under_both(xy[i], xy[i + 1], other_xy[j], other_xy[j + 1], base)
+    return common
+
+
+@compiled
+def _under_both(a: Float64Array, b: Float64Array, c: Float64Array, d: Float64Array, base: float) -> float:
+    """Area above ``base`` that lies under both edges ``a b`` and ``c d``, negative if just one of them runs right."""
+    left, right = max(min(a[0], b[0]), min(c[0], d[0])), min(max(a[0], b[0]), max(c[0], d[0]))
+    if left >= right:
+        return 0.0
+    slope, other_slope = (b[1] - a[1]) / (b[0] - a[0]), (d[1] - c[1]) / (d[0] - c[0])
+    start, other_start = a[1] + slope * (left - a[0]), c[1] + other_slope * (left - c[0])
+    end, other_end = a[1] + slope * (right - a[0]), c[1] + other_slope * (right - c[0])
+    width = right - left
+    area = width * ((min(start, other_start) + min(end, other_end)) / 2 - base)
+    gap, other_gap = start - other_start, end - other_end
+    if gap * other_gap < 0:
+        # They cross: the lower of two lines is concave, so it lies above the chord just integrated.
+        area += width * abs(gap * other_gap) / (2 * (abs(gap) + abs(other_gap)))
+    return float(area if (a[0] > b[0]) == (c[0] > d[0]) else -area)
 
 
 @compiled

@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from aisf_geo.vectorise.road_graph import Nodes
 from aisf_geo.vectorise.road_lines import Ground
 from aisf_geo.vectorise.scan import Int32Array, Int64Array
 from aisf_geo.vectorise.skeleton import FloatArray
@@ -90,7 +91,7 @@ def without_spurs(edges: Edges, ground: Ground, spur_m: float) -> tuple[Edges, i
     """
     total = 0
     edges = dissolved(edges, ground)
-    while (spurs := _spurs(edges, len(ground.net.nodes), spur_m)).size:
+    while (spurs := _spurs(edges, ground.net.nodes, spur_m)).size:
         keep = np.ones(len(edges), np.bool_)
         keep[spurs] = False
         edges = dissolved(edges.kept(keep), ground)
@@ -98,12 +99,18 @@ def without_spurs(edges: Edges, ground: Ground, spur_m: float) -> tuple[Edges, i
     return edges, total
 
 
-def _spurs(edges: Edges, nodes: int, spur_m: float) -> Int64Array:
-    """Edges to remove from junctions, as far as each junction can spare them."""
-    degree = edges.degree(nodes)
+def _spurs(edges: Edges, nodes: Nodes, spur_m: float) -> Int64Array:
+    """Edges to remove from junctions, as far as each junction can spare them.
+
+    What leaves the image may go on, and stays unless it is no longer than the fork in which a cut road ends.
+    """
+    degree = edges.degree(len(nodes))
     loose_start, loose_end = degree[edges.start] == 1, degree[edges.end] == 1
     spurs = np.flatnonzero((loose_start != loose_end) & (edges.length_m < spur_m))
     junction = np.where(loose_start[spurs], edges.end[spurs], edges.start[spurs])
+    tip = np.where(loose_start[spurs], edges.start[spurs], edges.end[spurs])
+    goes_on = nodes.at_edge[tip] & (edges.length_m[spurs] > 2 * nodes.depth_m[junction])
+    spurs, junction = spurs[~goes_on], junction[~goes_on]
     order = np.lexsort((spurs, edges.length_m[spurs], junction))
     spurs, junction = spurs[order], junction[order]
     rank = np.arange(spurs.size) - np.searchsorted(junction, junction)

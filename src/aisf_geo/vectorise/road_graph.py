@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from aisf_geo.domain.grid import Shape
 from aisf_geo.vectorise.rings import offsets_of
 from aisf_geo.vectorise.scan import Int32Array, Int64Array, UInt8Array, compiled, roots, unite
 from aisf_geo.vectorise.skeleton import CentrePixels, FloatArray
@@ -29,13 +30,17 @@ class Nodes:
     Attributes:
         id: int64, row-major index in the grid of the first pixel.
         row, col: float64, mean centre of its pixels, counted from the upper left corner of the grid.
-        wide: bool, True where a pixel lies in an area too wide to be thinned.
+        depth_m: float64, greatest depth of its pixels.
+        wide: bool, True where that is the depth of an area too wide to be thinned.
+        at_edge: bool, True where the edge of the grid is no farther than the sides of the road.
     """
 
     id: Int64Array
     row: FloatArray
     col: FloatArray
+    depth_m: FloatArray
     wide: NDArray[np.bool_]
+    at_edge: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return self.id.size
@@ -74,10 +79,17 @@ def joined(parts: Sequence[CentrePixels]) -> CentrePixels:
     )
 
 
-def network(pixels: CentrePixels, height_px: int, width_px: int, limit_m: float) -> Network:
-    """The graph of centre pixels in ascending order; ``limit_m`` is the depth at which they are too wide."""
-    rows, cols = np.divmod(pixels.index, width_px)
-    row_first = np.searchsorted(rows, np.arange(height_px + 1)).astype(np.int64)
+def network(pixels: CentrePixels, shape: Shape, limit_m: float, pixel_m: float) -> Network:
+    """The graph of centre pixels in ascending order.
+
+    Args:
+        pixels: what :func:`joined` returns.
+        shape: of the grid.
+        limit_m: the depth from which on they are too wide.
+        pixel_m: side of a pixel.
+    """
+    rows, cols = np.divmod(pixels.index, shape.width)
+    row_first = np.searchsorted(rows, np.arange(shape.height + 1)).astype(np.int64)
     links = link_pixels(row_first, cols)
     owner_pixel = _node_pixels(links)
     in_node = np.flatnonzero(owner_pixel >= 0)
@@ -86,14 +98,15 @@ def network(pixels: CentrePixels, height_px: int, width_px: int, limit_m: float)
     owner[in_node] = number
     chains = trace_chains(links, owner)
     size = np.bincount(number, minlength=first.size)
-    nodes = Nodes(
-        id=pixels.index[first],
-        row=np.bincount(number, rows[in_node], first.size) / size + 0.5,
-        col=np.bincount(number, cols[in_node], first.size) / size + 0.5,
-        wide=np.bincount(number, pixels.depth_m[in_node] >= limit_m, first.size) > 0,
-    )
+    row = np.bincount(number, rows[in_node], first.size) / size + 0.5
+    col = np.bincount(number, cols[in_node], first.size) / size + 0.5
+    depth_m = np.zeros(first.size)
+    np.maximum.at(depth_m, number, pixels.depth_m[in_node])
+    to_edge_px = np.minimum(np.minimum(row, shape.height - row), np.minimum(col, shape.width - col))
+    at_edge = to_edge_px * pixel_m <= depth_m + pixel_m
+    nodes = Nodes(pixels.index[first], row, col, depth_m, depth_m >= limit_m, at_edge)
     inner = np.split(chains.inner, chains.offsets[1:-1]) if chains.start.size else []
-    return Network(pixels, width_px, nodes, chains.start, chains.end, inner)
+    return Network(pixels, shape.width, nodes, chains.start, chains.end, inner)
 
 
 @compiled

@@ -83,7 +83,7 @@ def apls(
     """Average path length similarity, 0 (no route found) to 1 (all routes are as long).
 
     Van Etten, A., Lindenbaum, D. and Bacastow, T. M. 2018: SpaceNet: a remote sensing dataset and challenge series.
-    arXiv:1807.01232, eq. 1 and 2: the mean over routes of min(1, |L - L'| / L), 1 where a route is missing, taken off
+    arXiv:1807.01232: the mean over routes of min(1, |L - L'| / L), 1 where a route is missing, taken off
     1, in both directions, and the harmonic mean of the two. Of more than ``max_controls`` control points, evenly spaced
     ones are the ends of routes. 1 where neither graph has a route, 0 where one has none.
     """

