@@ -168,13 +168,13 @@ def processor() -> str:
 
 def table(report: dict[str, Any]) -> str:
     """The results as text; speed and memory against rasterio, where it ran."""
-    lines = [
-        f"{'':18} {'s':>8} {'best':>6} {'cpu s':>8} {'peak MB':>8} {'regions':>9} {'speed':>7} {'memory':>7} {'areas':>6}"
-    ]
+    columns = f"{'s':>8} {'best':>6} {'cpu s':>8} {'peak MB':>8} {'regions':>9} {'speed':>7} {'memory':>7} {'areas':>6}"
+    lines = [f"{'':18} {columns}"]
     results = report["results"]
     reference = results.get("rasterio")
     for name, r in results.items():
-        line = f"{name:18} {r['seconds']:8.2f} {min(r['all_seconds']):6.2f} {r['cpu_seconds']:8.2f} {r['peak_mb']:8.0f} {r['regions']:9d}"
+        times = f"{r['seconds']:8.2f} {min(r['all_seconds']):6.2f} {r['cpu_seconds']:8.2f}"
+        line = f"{name:18} {times} {r['peak_mb']:8.0f} {r['regions']:9d}"
         if reference:
             same = r["area_m2"] == reference["area_m2"] and r["regions"] == reference["regions"]
             speed, memory = reference["seconds"] / r["seconds"], r["peak_mb"] / reference["peak_mb"]

@@ -206,7 +206,7 @@ class TestDryRuns:
         assert sorted(tmp_path.iterdir()) == [cut]
         plan = ended.document
         assert plan["blocks"] == sum(item["blocks"] for item in plan["items"]) == 4
-        assert plan["pixels"] == 450 * 450
+        assert plan["pixels"] == 300 * 300
         assert plan["estimated_bytes_read"] > 0
         assert plan["estimated_seconds_one_worker"] > 0
 

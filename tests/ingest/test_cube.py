@@ -135,6 +135,16 @@ class TestSmallSeries:
         scenes = write_series(np.full((4, 4), 9000, np.uint16), quality=("qa_pixel", codes))
         assert_same_pixels(cube_of(scenes, 64), scenes[0], ("red",), scenes[0].grid.full_window)
 
+    def test_quality_codes_are_never_interpolated(self, write_series: Callable[..., list[Scene]]) -> None:
+        """Between water (6) and snow (11) interpolation would invent cloud (8)."""
+        here = Affine(10, 0, 500_000, 0, -10, 5_700_000)
+        numbers, codes = np.full((8, 8), 700, np.uint16), np.full((8, 8), 6, np.uint8)
+        codes[:, 4:] = 11
+        moved = here @ Affine.translation(-0.4, -0.4)
+        scenes = write_series(numbers, numbers, transforms=(here, moved), quality=("scl", codes))
+        raster = cube_of(scenes, 64).window(scenes[1], ("red",), Window(0, 0, 6, 6))
+        assert raster.valid.all()
+
     def test_nodata_and_zeros_are_told_apart(self, write_series: Callable[..., list[Scene]]) -> None:
         scenes = write_series(np.array([[0, 5], [9, 0]], np.uint16), nodata=9)
         assert_same_pixels(cube_of(scenes, 64), scenes[0], ("red",), scenes[0].grid.full_window)

@@ -227,8 +227,10 @@ class TestAutomaticThreshold:
         [
             pytest.param([(-0.5, 0.1, 50_000)], id="one mode below the window"),
             pytest.param([(0.3, 0.1, 50_000)], id="one mode inside the window"),
+            pytest.param([(-0.1, 0.3, 50_000)], id="one broad mode whose flank lies in the window"),
             pytest.param([(0.8, 0.05, 50_000)], id="one mode above the window"),
             pytest.param([(-0.5, 0.1, 50_000), (0.8, 0.05, 200)], id="a second mode of less than half a percent"),
+            pytest.param([(-0.5, 0.1, 200), (0.8, 0.05, 50_000)], id="a first mode of less than half a percent"),
             pytest.param([(-0.5, 0.1, 50_000), (-0.1, 0.03, 20_000)], id="two modes below the window"),
         ],
     )

@@ -8,6 +8,7 @@ import click
 
 from aisf_geo import __version__
 from aisf_geo.cli.maps import change, indicators, vectorise
+from aisf_geo.cli.roads import roads
 from aisf_geo.cli.runs import demo, run, segment
 from aisf_geo.cli.tell import info, models, schema, version
 from aisf_geo.errors import AisfGeoError
@@ -25,7 +26,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, run, segment, change, vectorise, indicators, models, info, schema, version):
+for command in (demo, run, segment, change, vectorise, roads, indicators, models, info, schema, version):
     cli.add_command(command)
 
 

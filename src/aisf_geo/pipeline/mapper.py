@@ -57,7 +57,8 @@ class _DaskMap:
         queue = iter(tasks)
         limit = IN_FLIGHT_PER_WORKER * max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
         first = [task for _, task in zip(range(limit), queue, strict=False)]
-        running = as_completed([self._client.submit(function, task, pure=False) for task in first])
+        started = [self._client.submit(function, task, pure=False) for task in first]
+        running = as_completed(started, loop=self._client.loop)
         for future in running:
             yield future.result()
             for task in queue:

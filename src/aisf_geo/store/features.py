@@ -69,10 +69,9 @@ def _write_tiles(path: Path, table: geopandas.GeoDataFrame) -> None:
         raise UsageError(f"{path.name}: an empty table has no extent to tile; write .geojson instead")
     program = _tippecanoe()
     with tempfile.TemporaryDirectory(prefix="tiles-", dir=path.parent) as folder:
-        source = Path(folder) / "features.fgb"
-        # tippecanoe 2.72 takes the 8 and 16 bit integers of FlatGeobuf for text.
-        wide = {name: "int64" for name in table.select_dtypes("integer") if table[name].dtype.itemsize < 4}
-        _write_flatgeobuf(source, table.astype(wide).to_crs(4326))
+        # Not FlatGeobuf, of which tippecanoe 2.72 takes integers for text.
+        source = Path(folder) / "features.geojsonl"
+        table.to_crs(4326).to_file(source, driver="GeoJSONSeq", engine="pyogrio", index=False, COORDINATE_PRECISION=8)
         command = [program, "--output", str(path), "--layer", LAYER, "--temporary-directory", folder, "--force", "-zg"]
         # Where a tile is too full its smallest features go, at low zooms; the guess adds zooms until all have room.
         command += ["--drop-smallest-as-needed", "--extend-zooms-if-still-dropping", "--quiet"]

@@ -82,6 +82,8 @@ def split_roofs(features: Features, read: ReadLabels, grid: Grid, code: int, rul
 
     What is parted are whole regions, read again from the map, and not blocks: the result depends on a region's pixels
     alone, so it is the same for any block size, and equals tracing a map in which the roofs had codes of their own.
+    Regions of other classes keep their outlines: they have no vertex where two roofs part, so that roofs and the rest of
+    the map are no coverage in the strict sense any more.
 
     Args:
         features: traced features, neither simplified nor absorbed.

@@ -1,7 +1,7 @@
 """Centre pixels to a graph: junctions and ends joined by chains of pixels.
 
-The input is the centre pixels of all blocks in ascending order, about one in a hundred pixels of a road mask, and the
-same for any block size; so is all that follows. Two pixels are *linked* where they share a side, or a corner without a
+The input is the centre pixels of all blocks in ascending order, one or two in a hundred pixels of a town, and the same
+for any block size; so is all that follows. Two pixels are *linked* where they share a side, or a corner without a
 third pixel beside both (Rosenfeld's m-adjacency), so that bends make no triangles.
 """
 

@@ -48,7 +48,7 @@ def trace(read: ReadLabels, grid: Grid, block_px: int = DEFAULT_BLOCK_PX, worker
         labels, confidence = read(window)
         return trace_block(labels, confidence, grid, window)
 
-    return join(_in_order(traced, (block.core for block in blocks(grid, block_px)), workers), grid)
+    return join(in_order(traced, (block.core for block in blocks(grid, block_px)), workers), grid)
 
 
 def trace_array(
@@ -89,7 +89,7 @@ def join(traced: Iterable[TracedBlock], grid: Grid) -> Iterator[Features]:
         raise GridError(f"join: blocks end at row {front.row} of {grid.shape.height}; pass all of them")
 
 
-def _in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+def in_order(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
     """``map`` on threads; what is finished early waits, ``AHEAD_PER_WORKER`` items at most."""
     if workers == 1:
         yield from map(function, items)
