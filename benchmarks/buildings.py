@@ -149,7 +149,8 @@ def speed(folder: Path) -> dict[str, float]:
     outlines = features.geometry[features.code == 1]
     copies = -(-SPEED_FOOTPRINTS // len(outlines))
     width = grid.bounds.east - grid.bounds.west
-    many = np.concatenate([shapely.transform(outlines, lambda xy, k=k: xy + [k * width, 0]) for k in range(copies)])
+    steps = [np.array([k * width, 0.0]) for k in range(copies)]
+    many = np.concatenate([shapely.transform(outlines, lambda xy, step=step: xy + step) for step in steps])
     many = many[:SPEED_FOOTPRINTS]
     started = time.perf_counter()
     square(many, grid.pyproj_crs, SquaringRules.for_grid(grid))

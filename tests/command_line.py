@@ -35,7 +35,7 @@ class Ended:
     @property
     def error(self) -> str:
         """The one line that says what went wrong; notes may stand before it, nothing else on stderr."""
-        lines = [line for line in self.err.splitlines() if not line.startswith("note: ")]
+        lines = [line for line in self.err.splitlines() if line and not line.startswith("note: ")]
         assert len(lines) == 1, self.err
         assert lines[0].startswith("error: "), self.err
         return lines[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -10,10 +12,10 @@ import numpy as np
 import pytest
 import rasterio
 
-from aisf_geo.pipeline.plan import plan_run
+from aisf_geo.pipeline.plan import RunPlan, plan_run
 from aisf_geo.pipeline.run import run
 from aisf_geo.pipeline.single import tile_recipe
-from command_line import Ended, fresh_process
+from command_line import fresh_process
 
 #: The command line that sends itself a signal when the n-th block has been written to the ledger.
 STOPPED_AFTER_BLOCKS = """
@@ -50,20 +52,42 @@ def replace_or_die(self, target):
 Path.replace = replace_or_die
 main()
 """
-BLOCKS = 9
+BLOCKS, DONE = 9, 6
+
+Arguments = tuple[str | Path, ...]
 
 
 @pytest.fixture(scope="module")
-def arguments(sample_tiles: Path) -> tuple[str | Path, ...]:
-    return "segment", sample_tiles / "rotterdam" / "ms2.tif", "--method", "water", "--block-px", "128", "--json"
+def plan(sample_tiles: Path) -> RunPlan:
+    return plan_run(tile_recipe(sample_tiles / "rotterdam" / "ms2.tif", "water", block_px=128))
 
 
 @pytest.fixture(scope="module")
-def whole(sample_tiles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def arguments(sample_tiles: Path) -> Arguments:
+    """The same as a command."""
+    return "segment", sample_tiles / "rotterdam" / "ms2.tif", "--method", "water", "--block-px", "128"
+
+
+@pytest.fixture(scope="module")
+def whole(plan: RunPlan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run that nothing stopped."""
     out = tmp_path_factory.mktemp("whole") / "out"
-    run(plan_run(tile_recipe(sample_tiles / "rotterdam" / "ms2.tif", "water", block_px=128)), out, "refuse")
+    run(plan, out, "refuse")
     return out
+
+
+@pytest.fixture(scope="module")
+def killed_once(arguments: Arguments, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("killed") / "out"
+    killed = fresh_process(DONE, "SIGKILL", *arguments, "--out", out, program=STOPPED_AFTER_BLOCKS)
+    assert killed.code == -signal.SIGKILL
+    return out
+
+
+@pytest.fixture
+def killed(killed_once: Path, tmp_path: Path) -> Path:
+    """A run that was killed after six of nine blocks; a copy for each test."""
+    return Path(shutil.copytree(killed_once, tmp_path / "killed"))
 
 
 def digests(out: Path) -> dict[str, str]:
@@ -75,12 +99,6 @@ def state(out: Path) -> str:
     return json.loads((out / "run.json").read_text())["state"]
 
 
-def resumed(out: Path, arguments: tuple[str | Path, ...]) -> Ended:
-    ended = fresh_process(*arguments, "--out", out, "--resume")
-    assert ended.code == 0, ended.err
-    return ended
-
-
 def assert_as_whole(out: Path, whole: Path) -> None:
     assert digests(out) == digests(whole)
     assert state(out) == "complete"
@@ -90,47 +108,18 @@ def assert_as_whole(out: Path, whole: Path) -> None:
         assert one.read_bytes() == other.read_bytes(), name
 
 
-@pytest.mark.parametrize("done", [1, 5, BLOCKS])
-def test_a_killed_run_computes_only_what_is_missing(
-    tmp_path: Path, arguments: tuple[str | Path, ...], whole: Path, done: int
-) -> None:
-    out = tmp_path / "out"
-    killed = fresh_process(done, "SIGKILL", *arguments, "--out", out, program=STOPPED_AFTER_BLOCKS)
-    assert killed.code == -9
-    assert len(digests(out)) == done
-    assert state(out) == "running"
-    ended = resumed(out, arguments)
-    assert ended.document["items"][0]["computed"] == BLOCKS - done
-    assert_as_whole(out, whole)
-
-
-@pytest.mark.parametrize(
-    ("name", "computed"),
-    [
-        ("run.json", BLOCKS),
-        ("r0001c0001.npz", 5),
-        ("labels.tif", 0),
-        ("quicklook.png", 0),
-        ("features.gpkg", 0),
-        ("item.json", 0),
-        ("indicators.json", 0),
-        ("report.html", 0),
-    ],
-)
-def test_a_run_killed_before_a_file_appears_ends_with_all_of_them(
-    tmp_path: Path, arguments: tuple[str | Path, ...], whole: Path, name: str, computed: int
-) -> None:
-    out = tmp_path / "out"
-    killed = fresh_process(name, *arguments, "--out", out, program=KILLED_BEFORE_FILE)
-    assert killed.code == -9
-    assert not list(out.rglob(name)), "a file is there whole or not at all"
-    ended = resumed(out, arguments)
-    assert ended.document["items"][0]["computed"] == computed
-    assert_as_whole(out, whole)
+def test_a_killed_run_computes_only_what_is_missing(killed: Path, plan: RunPlan, whole: Path) -> None:
+    assert len(digests(killed)) == DONE
+    assert state(killed) == "running"
+    computed: list[str] = []
+    outcome = run(plan, killed, "resume", on_block=lambda record: computed.append(record.block))
+    assert outcome.items[0].computed == len(computed) == BLOCKS - DONE
+    assert outcome.items[0].blocks == BLOCKS
+    assert_as_whole(killed, whole)
 
 
 def test_ctrl_c_leaves_a_run_that_can_be_resumed(
-    tmp_path: Path, arguments: tuple[str | Path, ...], whole: Path
+    tmp_path: Path, arguments: Arguments, plan: RunPlan, whole: Path
 ) -> None:
     out = tmp_path / "out"
     stopped = fresh_process(4, "SIGINT", *arguments, "--out", out, program=STOPPED_AFTER_BLOCKS)
@@ -140,43 +129,77 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(
     assert "--resume" in stopped.error
     assert state(out) == "interrupted"
     assert json.loads((out / "run.json").read_text())["end"] is not None
-    assert resumed(out, arguments).document["items"][0]["computed"] == BLOCKS - 4
+    assert run(plan, out, "resume").items[0].computed == BLOCKS - 4
     assert_as_whole(out, whole)
 
 
-def test_a_finished_run_computes_nothing_again(tmp_path: Path, arguments: tuple[str | Path, ...], whole: Path) -> None:
-    ended = fresh_process(*arguments, "--out", whole, "--resume")
-    assert ended.document["items"] == [
-        {"id": "ms2", "blocks": BLOCKS, "computed": 0, "failed": 0, "coverage": pytest.approx(0.677556, abs=1e-5)}
-    ]
+def test_a_finished_run_computes_nothing_again(plan: RunPlan, whole: Path) -> None:
+    outcome = run(plan, whole, "resume").items[0]
+    assert (outcome.blocks, outcome.computed, outcome.failed) == (BLOCKS, 0, 0)
+    assert outcome.coverage == pytest.approx(0.677556, abs=1e-5)
 
 
-@pytest.mark.parametrize("damage", ["truncate", "remove", "other content"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "removed", "other content"])
 def test_a_stored_block_that_is_damaged_is_computed_again(
-    tmp_path: Path, arguments: tuple[str | Path, ...], whole: Path, damage: str
+    killed: Path, plan: RunPlan, whole: Path, damage: str
 ) -> None:
-    out = tmp_path / "out"
-    fresh_process(6, "SIGKILL", *arguments, "--out", out, program=STOPPED_AFTER_BLOCKS)
-    stored = sorted(out.glob("items/ms2/.blocks/*.npz"))
-    if damage == "truncate":
-        stored[2].write_bytes(stored[2].read_bytes()[:200])
-    elif damage == "remove":
-        stored[2].unlink()
+    stored = sorted(killed.glob("items/ms2/.blocks/*.npz"))[2]
+    if damage == "truncated":
+        stored.write_bytes(stored.read_bytes()[:200])
+    elif damage == "empty":
+        stored.write_bytes(b"")
+    elif damage == "removed":
+        stored.unlink()
     else:
-        with np.load(stored[2]) as arrays:
-            np.savez(stored[2], labels=np.zeros_like(arrays["labels"]), confidence=arrays["confidence"])
-    assert resumed(out, arguments).document["items"][0]["computed"] == BLOCKS - 5
-    assert_as_whole(out, whole)
+        with np.load(stored) as arrays:
+            labels, confidence = np.zeros_like(arrays["labels"]), arrays["confidence"]
+        np.savez(stored, labels=labels, confidence=confidence)
+    assert run(plan, killed, "resume").items[0].computed == BLOCKS - DONE + 1
+    assert_as_whole(killed, whole)
 
 
 def test_a_map_that_was_changed_behind_the_programs_back_is_made_anew(
-    sample_tiles: Path, tmp_path: Path, whole: Path
+    tmp_path: Path, plan: RunPlan, whole: Path
 ) -> None:
-    plan = plan_run(tile_recipe(sample_tiles / "rotterdam" / "ms2.tif", "water", block_px=128))
-    run(plan, tmp_path / "out", "refuse")
-    labels = tmp_path / "out" / "items" / "ms2" / "labels.tif"
+    out = Path(shutil.copytree(whole, tmp_path / "out"))
+    labels = out / "items" / "ms2" / "labels.tif"
     with rasterio.open(labels, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
         dataset.write(np.zeros(dataset.shape, np.uint8), 1)
-    outcome = run(plan, tmp_path / "out", "resume")
-    assert outcome.items[0].computed == BLOCKS
+    assert run(plan, out, "resume").items[0].computed == BLOCKS
+    assert_as_whole(out, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("done", [1, BLOCKS])
+def test_a_run_killed_at_its_first_or_last_block_goes_on(
+    tmp_path: Path, arguments: Arguments, plan: RunPlan, whole: Path, done: int
+) -> None:
+    killed = fresh_process(done, "SIGKILL", *arguments, "--out", tmp_path / "out", program=STOPPED_AFTER_BLOCKS)
+    assert killed.code == -signal.SIGKILL
+    assert run(plan, tmp_path / "out", "resume").items[0].computed == BLOCKS - done
     assert_as_whole(tmp_path / "out", whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "computed"),
+    [
+        ("run.json", BLOCKS),
+        ("r0001c0001.npz", BLOCKS - 4),
+        ("labels.tif", 0),
+        ("quicklook.png", 0),
+        ("features.gpkg", 0),
+        ("item.json", 0),
+        ("indicators.json", 0),
+        ("report.html", 0),
+    ],
+)
+def test_a_run_killed_before_a_file_appears_ends_with_all_of_them(
+    tmp_path: Path, arguments: Arguments, plan: RunPlan, whole: Path, name: str, computed: int
+) -> None:
+    out = tmp_path / "out"
+    killed = fresh_process(name, *arguments, "--out", out, program=KILLED_BEFORE_FILE)
+    assert killed.code == -signal.SIGKILL
+    assert not list(out.rglob(name)), "a file is there whole or not at all"
+    assert run(plan, out, "resume").items[0].computed == computed
+    assert_as_whole(out, whole)

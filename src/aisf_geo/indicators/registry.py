@@ -55,7 +55,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         True,
         "UN SDG metadata 6.6.1a (UNEP), July 2021: five-year means, change against the baseline mean",
         "{value} of open water were seen in {zone} ({when}).",
-        "Open water seen on single dates; permanent and seasonal water need images from all months of each year.",
+        "Open water seen on single dates: what a cloud hides does not count, so dates with less coverage read lower. "
+        "Permanent and seasonal water need images from all months of each year.",
         sdg06.water_extent,
     ),
     Definition(

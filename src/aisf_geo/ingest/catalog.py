@@ -13,7 +13,7 @@ import pystac
 
 from aisf_geo.domain.period import Period
 from aisf_geo.domain.sensors import SENSORS, QualityScheme, SensorProfile, sensor, sentinel2_offset
-from aisf_geo.errors import BandError, DataError, NoDataError, UnreadableError
+from aisf_geo.errors import BandError, DataError, NoDataError, UnreadableError, UsageError
 from aisf_geo.ingest.read import Header, read_header
 from aisf_geo.ingest.scene import BandSource, Scene
 
@@ -46,18 +46,32 @@ def open_catalog(location: Path, hints: Hints = Hints()) -> Catalog:
 
     Raises:
         UnreadableError: nothing is there.
+        UsageError: hints were given for STAC, which needs none.
     """
-    if location.is_dir():
-        collection = location / "collection.json"
-        return StacCatalog(collection) if collection.exists() else FileCatalog(_tiles_in(location), hints)
     if not location.exists():
         raise UnreadableError(f"{location}: there is no such file or folder")
-    if location.suffix == ".json":
-        return StacCatalog(location)
+    collection = location / "collection.json"
+    if location.suffix == ".json" or collection.exists():
+        if hints != Hints():
+            raise UsageError(
+                f"{location}: is STAC, which names its bands and sensor itself; leave --bands and --sensor out"
+            )
+        return StacCatalog(collection if location.is_dir() else location)
+    if location.is_dir():
+        return FileCatalog(_tiles_in(location), hints)
     beside = location.with_suffix(".json")
-    if beside.exists() and hints == Hints():
+    if hints == Hints() and _is_stac_item(beside):
         return StacCatalog(beside)
     return FileCatalog((location,), hints)
+
+
+def _is_stac_item(path: Path) -> bool:
+    """True for a STAC item; other JSON may lie beside a tile too."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("type") == "Feature" and "stac_version" in content
 
 
 def _tiles_in(folder: Path) -> tuple[Path, ...]:
@@ -90,9 +104,9 @@ def scene_of_file(path: Path, hints: Hints = Hints()) -> Scene:
     profile = _profile(hints.sensor or header.tags.get("SENSOR"), explicit=hints.sensor is not None)
     names = _band_names(path, header, hints.bands, profile)
     # A file that carries its own scaling knows best; a profile speaks for files of the product as delivered.
-    scaled = any(s != 1 for s in header.scales) or any(header.offsets)
+    scaled = any(s != 1 for s in header.scales) or any(header.offsets) or not header.whole_numbers
     bands = []
-    for i, name in enumerate(names):
+    for i, name in zip(header.data_bands, names, strict=True):
         scale, offset = (header.scales[i], header.offsets[i]) if scaled or profile is None else _scaling(profile)
         nodata = header.nodata[i] if header.nodata[i] is not None else (profile.nodata if profile else None)
         bands.append((name, BandSource(str(path), i + 1, scale, offset, nodata)))
@@ -122,16 +136,17 @@ def _scaling(profile: SensorProfile) -> tuple[float, float]:
 def _band_names(
     path: Path, header: Header, asked: tuple[str, ...] | None, profile: SensorProfile | None
 ) -> tuple[str, ...]:
-    count = len(header.band_names)
+    described = [header.band_names[i] for i in header.data_bands]
+    count = len(described)
     if asked is not None:
         if len(asked) != count or len(set(asked)) != count:
             raise BandError(f"{path}: --bands names {len(asked)} bands ({', '.join(asked)}), the file has {count}")
         return asked
     names = tuple(
         (profile.common_name(text) if profile and text else None) or text or f"band{i}"
-        for i, text in enumerate(header.band_names, start=1)
+        for i, text in enumerate(described, start=1)
     )
-    if profile and not any(header.band_names) and len(profile.bands) == count:
+    if profile and not any(described) and len(profile.bands) == count:
         return tuple(band.name for band in profile.bands)
     return names
 
@@ -225,13 +240,13 @@ def _asset_bands(
     shift = sentinel2_offset(
         item.properties.get("s2:processing_baseline"), bool(item.properties.get("earthsearch:boa_offset_applied"))
     )
-    for i in range(len(header.band_names)):
+    for i in header.data_bands:
         said = declared[i] if i < len(declared) else {}
-        alone = key if len(header.band_names) == 1 else f"{key}.{i + 1}"
+        alone = key if len(header.data_bands) == 1 else f"{key}.{i + 1}"
         called = said.get("eo:common_name") or said.get("name") or header.band_names[i] or alone
         name = (profile.common_name(called) if profile else None) or called
         # What the item or the file states is the whole truth; the product's scaling is for those that state none.
-        stated = header.scales[i] != 1 or header.offsets[i] != 0
+        stated = header.scales[i] != 1 or header.offsets[i] != 0 or not header.whole_numbers
         usual = (header.scales[i], header.offsets[i]) if stated or profile is None else _scaling(profile)
         nodata = header.nodata[i] if header.nodata[i] is not None or profile is None else profile.nodata
         scale = said.get("raster:scale", usual[0])

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import MaskFlags, Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
@@ -31,7 +31,11 @@ ALLOWED_DRIVERS = ["GTiff", "COG", "JP2OpenJPEG", "PNG", "JPEG"]
 
 @dataclass(frozen=True)
 class Header:
-    """What a raster file says of itself."""
+    """What a raster file says of itself; tuples have one entry per band.
+
+    Attributes:
+        data_bands: 0-based numbers of the bands that are no alpha channel.
+    """
 
     grid: Grid
     band_names: tuple[str | None, ...]
@@ -39,7 +43,13 @@ class Header:
     offsets: tuple[float, ...]
     nodata: tuple[float | None, ...]
     dtype: str
+    data_bands: tuple[int, ...]
     tags: dict[str, str]
+
+    @property
+    def whole_numbers(self) -> bool:
+        """True for integer files: numbers of a product rather than physical values."""
+        return "int" in self.dtype
 
 
 @contextmanager
@@ -99,6 +109,7 @@ def read_header(href: str) -> Header:
             offsets=tuple(dataset.offsets),
             nodata=tuple(dataset.nodatavals),
             dtype=dataset.dtypes[0],
+            data_bands=tuple(i for i, use in enumerate(dataset.colorinterp) if use != ColorInterp.alpha),
             tags=dict(dataset.tags()),
         )
 

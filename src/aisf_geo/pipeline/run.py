@@ -66,13 +66,14 @@ def begin(plan: RunPlan, out: Path, existing: Existing) -> RunFolder:
     """
     folder = open_run_folder(out, existing)
     identity = plan.items[0].choice.identity()
-    if folder.run_json.exists():
-        before = folder.read_run()
-        for key, now, what in (
+    now = rfc3339(datetime.now(UTC))
+    before = folder.read_run() if folder.run_json.exists() else {}
+    if before:
+        for key, asked, what in (
             ("plan_digest", plan.digest, "recipe or scenes"),
             ("runtime", identity, "runtime or CPU class"),
         ):
-            if before.get(key) != now:
+            if before.get(key) != asked:
                 raise OutputError(
                     f"output {out}: cannot resume, the {what} differ from those it was started with; "
                     "use --overwrite or another --out"
@@ -87,7 +88,8 @@ def begin(plan: RunPlan, out: Path, existing: Existing) -> RunFolder:
             "versions": versions(),
             "legend": [{"code": c.code, "name": c.name, "role": c.role} for c in plan.legend.classes],
             "warnings": list(plan.warnings),
-            "start": rfc3339(datetime.now(UTC)),
+            "start": before.get("start", now),
+            "resumed": [*before.get("resumed", []), now] if before else [],
             "end": None,
         }
     )

@@ -58,6 +58,7 @@ class Ledger:
             self._connection.close()
             raise OutputError(f"{path}: not a ledger ({error}); start anew with --overwrite") from error
         if version not in (0, LEDGER_VERSION):
+            self._connection.close()
             raise OutputError(
                 f"{path}: written by a ledger of version {version}, this program reads version {LEDGER_VERSION}; "
                 "run with --overwrite or use the program version in run.json"

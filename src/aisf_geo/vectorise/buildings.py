@@ -31,8 +31,8 @@ from aisf_geo.vectorise.trace import ReadLabels
 Float64Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-#: Regions larger than this, in pixels of their box, are not split: one takes about 60 bytes a pixel.
-MAX_SPLIT_PX = 16_000_000
+#: Regions larger than this, in pixels of their box, are not split: by estimate one takes some 100 bytes a pixel.
+MAX_SPLIT_PX = 8_000_000
 #: A coarser outline wins over a finer one that agrees better, if what it misses is at most this much more.
 COARSER_LOSS = 1.1
 #: Multiples of the tolerance at which outlines are squared; from fine to coarse.
@@ -82,8 +82,8 @@ def split_roofs(features: Features, read: ReadLabels, grid: Grid, code: int, rul
 
     What is parted are whole regions, read again from the map, and not blocks: the result depends on a region's pixels
     alone, so it is the same for any block size, and equals tracing a map in which the roofs had codes of their own.
-    Regions of other classes keep their outlines: they have no vertex where two roofs part, so that roofs and the rest of
-    the map are no coverage in the strict sense any more.
+    Regions of other classes keep their outlines: they have no vertex where two roofs part, so that roofs and the rest
+    of the map are no coverage in the strict sense any more.
 
     Args:
         features: traced features, neither simplified nor absorbed.
