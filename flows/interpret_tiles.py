@@ -11,6 +11,7 @@ that a retry or a later run goes on from there, whatever Prefect remembers.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -98,15 +99,18 @@ def interpret_tiles(
     plan = _plan(recipe)
     folder = begin(plan, Path(out), existing)  # type: ignore[arg-type] # checked above
     with closing(folder):
+        computed: dict[str, int] = {}
         for item in plan.items:
             # A scene that fails must not keep the others from being done; the account is settled at the end.
-            segment_scene(recipe, out, item.id, workers, scheduler, return_state=True)
+            ended = segment_scene(recipe, out, item.id, workers, scheduler, return_state=True)
+            if ended.is_completed():
+                computed[item.id] = ended.result()["computed"]
             if folder.item(item.id).labels.exists():
                 vectorise_scene(recipe, out, item.id)
                 publish_scene(recipe, out, item.id)
         count = indicators_and_report(recipe, out)
         show_on_run_page(folder)
-        outcomes = outcomes_of(plan, folder)
+        outcomes = [replace(o, computed=computed.get(o.item, 0)) for o in outcomes_of(plan, folder)]
         check(outcomes)
     get_run_logger().info("report: %s", folder.report)
     return as_json(RunOutcome(folder.path, tuple(outcomes), count))

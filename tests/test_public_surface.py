@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 RUNNING = {"--out", "--resume", "--overwrite", "--dry-run", "--workers", "--scheduler", "--json"}
 #: Commands of the contract that exist so far, with their options.
 COMMANDS = {
+    "roads": {"-o", "--output", "--json"},
     "demo": {"--out"},
     "run": RUNNING,
     "segment": RUNNING | {"--method", "--aoi", "--bbox", "--block-px"},

@@ -183,7 +183,7 @@ def read_recipe(path: Path) -> Recipe:
             f"recipe {path}: cannot be read ({error}); give a YAML file such as configs/romania_forest.yaml"
         ) from error
     except yaml.YAMLError as error:
-        raise RecipeError(f"recipe {path}: not YAML ({error})") from error
+        raise RecipeError(f"recipe {path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise RecipeError(f"recipe {path}: expected keys and values, found {type(content).__name__}")
     if "folder" in content:
@@ -206,7 +206,10 @@ def parse_recipe(content: dict[str, Any], name: str = "recipe") -> Recipe:
 def _explain(error: ValidationError | UsageError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
-    return "; ".join(_explain_one(dict(e)) for e in error.errors())
+    found = error.errors()
+    # A list whose item is wrong is then also called too short: only the item is worth a word.
+    causes = [e for e in found if not any(e is not o and o["loc"][: len(e["loc"])] == e["loc"] for o in found)]
+    return "; ".join(_explain_one(dict(e)) for e in causes)
 
 
 def _explain_one(error: dict[str, Any]) -> str:

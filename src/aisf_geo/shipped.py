@@ -23,7 +23,7 @@ def recipe_path(recipe: str) -> Path:
         UsageError: neither a file nor a shipped recipe; the message lists the shipped ones.
     """
     path = Path(recipe)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
     named = shipped("configs") / f"{recipe}.yaml"
     if not named.exists():

@@ -33,10 +33,13 @@ for command in (demo, run, segment, change, vectorise, roads, indicators, models
 def main() -> None:
     """Run the command line; expected failures are one sentence on stderr and an exit code."""
     try:
-        cli.main(standalone_mode=False)
-    except click.ClickException as error:
+        cli.main(prog_name="aisf-geo", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "aisf-geo"
+        _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`", 2)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted; what is done is kept, run again with --resume", 1)
     except AisfGeoError as error:

@@ -52,6 +52,8 @@ def open_catalog(location: Path, hints: Hints = Hints()) -> Catalog:
         raise UnreadableError(f"{location}: there is no such file or folder")
     collection = location / "collection.json"
     if location.suffix == ".json" or collection.exists():
+        if hints.sensor is not None:
+            sensor(hints.sensor)
         if hints != Hints():
             raise UsageError(
                 f"{location}: is STAC, which names its bands and sensor itself; leave --bands and --sensor out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -72,8 +73,17 @@ class CubeSource:
 
 
 def median_over_time(source: CubeSource, band: str, window: Window) -> NDArray[np.float32]:
-    """What a pixel usually looks like: the median of its valid values over the series, ``(y, x)``, NaN without any."""
-    stack = np.stack([source.window(scene, (band,), window).band(band) for scene in source.scenes])
+    """What a pixel usually looks like: the median of its valid values over the series, ``(y, x)``, NaN without any.
+
+    A scene that cannot be read has no say; interpreting it will report why.
+    """
+    layers = []
+    for scene in source.scenes:
+        with contextlib.suppress(UnreadableError):
+            layers.append(source.window(scene, (band,), window).band(band))
+    if not layers:
+        return np.full((window.height, window.width), np.nan, np.float32)
+    stack = np.stack(layers)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
         return np.asarray(np.nanmedian(stack, axis=0), np.float32)

@@ -120,14 +120,20 @@ class IndexChoice:
     def settle(self, scene: Unsettled, /) -> tuple[Interpreter, str]:
         """Measure the threshold over all blocks of the scene, once, unless it is fixed."""
         threshold = self.fixed
-        if threshold is None and scene.said is not None:
+        if threshold is None and scene.said is not None and "unread blocks" not in scene.said:
             threshold = Threshold(**json.loads(scene.said))
         if threshold is None:
             histogram: NDArray[np.int64] = np.zeros(BINS, np.int64)
             tasks = [CountTask(scene.view, block, self.index) for block in scene.lattice]
+            unread = 0
             for counts in scene.mapper(count_block, tasks):
-                histogram += counts
+                if counts is None:
+                    unread += 1
+                else:
+                    histogram += counts
             threshold = automatic_threshold(self.index, histogram)
+            if unread:
+                threshold = replace(threshold, reason=f"{threshold.reason}; {unread} unread blocks had no say")
         # Rounded as it is published, so that anyone who repeats the run from its outputs cuts at the same number.
         threshold = Threshold(**threshold.as_json())
         return SpectralInterpreter(self.method, self.index, threshold), json.dumps(threshold.as_json())

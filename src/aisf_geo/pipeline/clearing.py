@@ -99,7 +99,7 @@ def write_clearing(folder: RunFolder, dates: ClearingDates, clear_dates: int) ->
     path = folder.change / "clearing" / "clearing.tif"
     if not dates.baseline or not dates.later:
         raise GridError(
-            f"clearing: {len(dates.baseline)} usable dates in the baseline year and {len(dates.later)} after it; "
+            f"clearing: {len(dates.baseline)} clear dates in the baseline year and {len(dates.later)} after it; "
             "at least one of each is needed"
         )
     colours = {code: (*colour, 255) for code, colour in clearing_colours(len(dates.later)).items()}

@@ -18,7 +18,7 @@ from aisf_geo.errors import OutputError
 from aisf_geo.ingest.read import read_header
 from aisf_geo.pipeline.mapped import legend_of
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
-from aisf_geo.store.features import FORMATS, write_features
+from aisf_geo.store.features import FORMATS, WRITABLE, write_features
 from aisf_geo.store.raster import read_pixels
 from aisf_geo.store.run import RunFolder
 from aisf_geo.vectorise.absorb import absorb_small
@@ -70,6 +70,10 @@ def vectorise_map(
     """
     if output.exists() and not overwrite:
         raise OutputError(f"output {output}: exists; add --overwrite or choose another -o")
+    if output.suffix not in WRITABLE:
+        raise OutputError(f"output {output}: expected {', '.join(WRITABLE)}, found {output.suffix or 'no suffix'}")
+    if any(parent.exists() and not parent.is_dir() for parent in output.parents):
+        raise OutputError(f"output {output}: lies below a file; choose another -o")
     beside = labels.with_name("confidence.tif")
     scene = read_header(str(labels)).tags.get("SCENE", labels.stem)
     traced = trace_map(labels, beside if beside.exists() else None, scene, "", min_area_m2, simplify_m)

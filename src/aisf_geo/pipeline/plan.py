@@ -26,7 +26,7 @@ from aisf_geo.pipeline.choice import Choice, Means, choose, one_legend
 from aisf_geo.pipeline.work import View
 from aisf_geo.recipe import Recipe
 
-#: Network-free interpretation on one core, measured by ``benchmarks/spectral.py``; only for the estimate of a dry run.
+#: Network-free interpretation on one core, measured by ``benchmarks/segment.py``; only for the estimate of a dry run.
 ESTIMATED_MPX_PER_SECOND = 4.0
 
 
@@ -133,7 +133,7 @@ class RunPlan:
             "blocks": sum(len(cut) for _, cut in items),
             "pixels": pixels,
             "estimated_bytes_read": pixels * 2 * len(self.items[0].choice.bands),
-            "estimated_seconds_one_worker": round(pixels / 1e6 / ESTIMATED_MPX_PER_SECOND, 1),
+            "estimated_seconds_one_worker": round(pixels / 1e6 / ESTIMATED_MPX_PER_SECOND, 3),
             "zones": [zone.id for zone in self.zones],
             "warnings": list(self.warnings),
         }
@@ -273,7 +273,7 @@ def _check_indicators(plan: RunPlan) -> None:
     clearing = plan.recipe.clearing
     if clearing is not None:
         years = sorted({i.view.scene.period.start.year for i in plan.items if i.view.scene.period})
-        if clearing.baseline_year not in years:
-            raise RecipeError(
-                f"clearing.baseline_year: no scene in {clearing.baseline_year}; there are scenes in {years}"
-            )
+        for fits, where in ((clearing.baseline_year in years, "in"), (clearing.baseline_year < max(years), "after")):
+            if not fits:
+                year = clearing.baseline_year
+                raise RecipeError(f"clearing.baseline_year: no scene {where} {year}; there are scenes in {years}")

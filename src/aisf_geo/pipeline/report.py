@@ -16,6 +16,7 @@ from aisf_geo.domain.grid import Grid
 from aisf_geo.domain.legend import NOT_OBSERVED
 from aisf_geo.domain.period import Period
 from aisf_geo.domain.provenance import MADE_BY
+from aisf_geo.errors import UnreadableError
 from aisf_geo.indicators import registry
 from aisf_geo.indicators.zonal import Zone
 from aisf_geo.ingest.read import read_thumbnail
@@ -230,7 +231,11 @@ def _image(item: ItemPlan, longest_px: int) -> Rgba:
     scene = item.view.scene
     wanted = ("red", "green", "blue")
     names = wanted if set(wanted) <= set(scene.band_names) else scene.band_names[:1] * 3
-    values = read_thumbnail(scene, names, item.view.grid, item.extent, longest_px)
+    try:
+        values = read_thumbnail(scene, names, item.view.grid, item.extent, longest_px)
+    except UnreadableError:
+        # The table of scenes says why; a report with a grey picture is better than none.
+        return np.full((longest_px, longest_px, 4), 128, np.uint8)
     seen = np.asarray(np.isfinite(values).all(axis=0))
     if not seen.any():
         return np.zeros((*seen.shape, 4), np.uint8)

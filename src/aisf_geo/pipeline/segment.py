@@ -74,6 +74,7 @@ def segment_item(
     interpreter, settled = item.choice.settle(
         Unsettled(item.view, tuple(lattice), ledger.fact(item.id, SETTLED), mapper)
     )
+    _start_anew_if(interpreter, item, out, ledger)
     ledger.set_fact(item.id, SETTLED, settled)
     out.blocks.mkdir(parents=True, exist_ok=True)
     done = {r.block for r in ledger.blocks(item.id) if r.digest and r.digest == block_digest(_stored(out, r.block))}
@@ -83,10 +84,24 @@ def segment_item(
         on_block(record)
     _assemble(plan, item, interpreter, out, lattice)
     result = outcome(item.id, ledger, computed=len(todo))
-    if not result.failed:
+    if result.failed:
+        # What the series usually looks like was computed without these; the next run must look again.
+        shutil.rmtree(folder.series, ignore_errors=True)
+    else:
         ledger.set_fact(item.id, "maps", json.dumps([sha256_file(out.labels), sha256_file(out.confidence)]))
         shutil.rmtree(out.blocks)
     return result
+
+
+def _start_anew_if(interpreter: Interpreter, item: ItemPlan, out: ItemFolder, ledger: Ledger) -> None:
+    """Forget the blocks of a scene that rest on something else than what is settled now."""
+    usual = item.view.usual
+    medians = [sha256_file(median_path(usual, band)) for band in SHADOW_BANDS] if usual else []
+    basis = " ".join([interpreter.version, *medians])
+    if ledger.fact(item.id, "basis") not in (None, basis):
+        ledger.forget(item.id)
+        shutil.rmtree(out.blocks, ignore_errors=True)
+    ledger.set_fact(item.id, "basis", basis)
 
 
 def usual_look(plan: RunPlan, folder: RunFolder) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from aisf_geo.ingest.quality import SHADOW_BANDS, CloudScreen, without_shadow
 from aisf_geo.ingest.read import read_window
 from aisf_geo.ingest.scene import Scene
 from aisf_geo.segment.interpreter import Decision, Interpreter
-from aisf_geo.segment.spectral import BINS, Index, count_index
+from aisf_geo.segment.spectral import Index, count_index
 from aisf_geo.store.files import appearing
 from aisf_geo.store.ledger import BlockRecord, State
 from aisf_geo.store.raster import read_pixels
@@ -134,7 +135,7 @@ def write_block(path: Path, decision: Decision, wanted: NDArray[np.bool_]) -> st
 
 def read_block(path: Path) -> Decision:
     """Labels and confidence of a stored block."""
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         return Decision(arrays["labels"], arrays["confidence"])
 
 
@@ -142,7 +143,7 @@ def block_digest(path: Path) -> str | None:
     """Digest of a stored block, or None where it is missing or broken."""
     try:
         decision = read_block(path)
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     return sha256_bytes(decision.labels.tobytes() + decision.confidence.tobytes())
 
@@ -156,11 +157,11 @@ class CountTask:
     index: Index
 
 
-def count_block(task: CountTask) -> NDArray[np.int64]:
-    """Histogram of the index in one block; all zero where the block cannot be read, which the ledger will say."""
+def count_block(task: CountTask) -> NDArray[np.int64] | None:
+    """Histogram of the index in one block; None where the block cannot be read."""
     try:
         raster = task.view.load((task.index.a, task.index.b), task.block.core)
     except AisfGeoError:
-        return np.zeros(BINS, np.int64)
+        return None
     valid = raster.valid & task.view.wanted(task.block.core)
     return count_index(task.index, Raster(raster.values, valid, raster.grid, raster.bands))

@@ -202,9 +202,11 @@ def automatic_threshold(index: Index, histogram: NDArray[np.int64]) -> Threshold
     total = int(histogram.sum())
     low, high = np.searchsorted(BIN_EDGES, index.window)
     smooth = ndimage.gaussian_filter1d(histogram.astype(np.float64), SMOOTHING_BINS, mode="constant")
-    lowest = np.flatnonzero(smooth[low:high] == smooth[low:high].min())
+    first = last = int(low + np.argmin(smooth[low:high]))
+    while last + 1 < high and smooth[last + 1] == smooth[first]:
+        last += 1
     # An empty gap between the modes is cut in its middle.
-    valley = int(low + lowest[len(lowest) // 2])
+    valley = (first + last) // 2
     floor = max(smooth[valley], 1e-12)
     peaks = smooth[:valley].max(initial=0.0), smooth[valley + 1 :].max(initial=0.0)
     shares = histogram[:valley].sum() / max(total, 1), histogram[valley:].sum() / max(total, 1)

@@ -78,6 +78,11 @@ class Ledger:
         rows = self._connection.execute(f"SELECT * FROM block {where} ORDER BY item, block", values)  # noqa: S608
         return [BlockRecord(*row) for row in rows]
 
+    def forget(self, item: str) -> None:
+        """Drop the blocks of an item, as if none had been computed."""
+        with self._connection:
+            self._connection.execute("DELETE FROM block WHERE item = ?", (item,))
+
     def set_fact(self, item: str, name: str, value: str) -> None:
         """Remember something measured once for an item, such as its threshold, as JSON text."""
         with self._connection:

@@ -85,7 +85,7 @@ def write_cog(path: Path, grid: Grid, layer: Layer, windows: Iterable[tuple[Wind
         "SPARSE_OK": "TRUE",
         "BIGTIFF": "IF_SAFER",
     }
-    with appearing(path) as partial, rasterio.Env(GDAL_CACHEMAX=256):
+    with appearing(path) as partial, rasterio.Env(GDAL_CACHEMAX=256 * 2**20):
         draft = partial.with_suffix(".draft.tif")
         try:
             with rasterio.open(draft, "w", **profile) as dataset:
