@@ -5,9 +5,9 @@
     python benchmarks/segment.py --size 4096 --repeats 1
 
 The scene is Great Salt Lake, mirrored until it is large enough, four of its bands in one COG. Everyone answers the same
-question, water where MNDWI exceeds a fixed threshold, in a fresh process; imports are not counted. Ours ends with what a
-run keeps of a scene: labels and confidence as COGs with overviews, picture, ledger, digests. The plain loop ends with a
-tiled TIFF of labels and nothing else: it is the floor. ``ours-auto`` looks for the threshold itself, which costs a
+question, water where MNDWI exceeds a fixed threshold, in a fresh process; imports are not counted. Ours ends with what
+a run keeps of a scene: labels and confidence as COGs with overviews, picture, ledger, digests. The plain loop ends with
+a tiled TIFF of labels and nothing else: it is the floor. ``ours-auto`` looks for the threshold itself, which costs a
 second pass. Peak memory is the high-water mark of the process, and for two workers that of the largest worker as well.
 """
 
@@ -55,7 +55,7 @@ def make_scene(path: Path, size: int) -> None:
     scene = np.tile(quilt, (1, times, times))[:, :size, :size]
     draft = path.with_suffix(".draft.tif")
     profile = {"count": len(BANDS), "height": size, "width": size, "dtype": "uint8", "crs": crs, "transform": transform}
-    with rasterio.open(draft, "w", driver="GTiff", tiled=True, **profile) as dataset:
+    with rasterio.open(draft, "w", driver="GTiff", tiled=True, photometric="minisblack", **profile) as dataset:
         dataset.write(scene)
         dataset.descriptions = BANDS
         dataset.update_tags(SENSOR="landsat-7-dn")

@@ -129,6 +129,18 @@ class TestTilesThatDoNotFit:
         assert ended.document[0]["bands"] == list(BANDS)
         assert "water" in ended.document[0]["methods"]
 
+    @pytest.mark.parametrize(
+        "arguments", [(), ("--bands", ",".join(BANDS))], ids=["named in the file", "named by the user"]
+    )
+    def test_a_named_fourth_band_of_8_bit_numbers_is_no_alpha_channel(
+        self, aisf_geo: CommandLine, write_tif: WriteTif, arguments: tuple[str, ...]
+    ) -> None:
+        """GDAL marks the fourth band of an 8-bit file as alpha where nobody says otherwise."""
+        path = write_tif("tile.tif", (NUMBERS % 200).astype(np.uint8), names=BANDS)
+        ended = aisf_geo("info", path, "--json", *arguments)
+        assert ended.code == 0
+        assert ended.document[0]["bands"] == list(BANDS)
+
 
 class TestArguments:
     @pytest.mark.parametrize(

@@ -155,6 +155,18 @@ class TestAgain:
         with pytest.raises(UsageError, match="exists and is not empty"):
             interpret_tiles(recipe, str(finished[0]), existing="refuse")
 
+    def test_a_recipe_that_was_changed_meanwhile_is_read_again(
+        self, finished: tuple[Path, dict[str, Any]], recipe: str, tmp_path: Path
+    ) -> None:
+        from flows.interpret_tiles import interpret_tiles
+
+        out = Path(shutil.copytree(finished[0], tmp_path / "out"))
+        path = Path(shutil.copy(recipe, tmp_path))
+        interpret_tiles(str(path), str(out))
+        path.write_text(path.read_text().replace("threshold: 0.82", "threshold: 0.8"))
+        with pytest.raises(UsageError, match="recipe or scenes differ"):
+            interpret_tiles(str(path), str(out))
+
 
 class TestFailures:
     @pytest.mark.usefixtures("server")

@@ -143,17 +143,17 @@ def test_auto_takes_the_fastest_whose_stated_loss_is_small_enough(
     monkeypatch.setattr(runtime_module, "_openvino_capabilities", lambda: capabilities)
     card = model.model_copy(update={"iou_loss_points": losses})
 
-    assert runtime_module._choice(card, runtime, None) == expected
+    assert runtime_module.resolve_runtime(card, runtime, None) == expected
 
 
 def test_auto_does_without_int8_where_none_was_built_and_without_openvino_where_it_is_missing(
     model: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = model.model_copy(update={"iou_loss_points": {"int8": 0.0}})
-    assert runtime_module._choice(card.model_copy(update={"int8": None}), "auto", None) == ("openvino", "fp32")
+    assert runtime_module.resolve_runtime(card.model_copy(update={"int8": None}), "auto", None) == ("openvino", "fp32")
 
     monkeypatch.setitem(sys.modules, "openvino", None)
-    assert runtime_module._choice(card, "auto", None) == ("torch", "fp32")
+    assert runtime_module.resolve_runtime(card, "auto", None) == ("torch", "fp32")
     with pytest.raises(UsageError, match="OpenVINO is not installed"):
         choose_runtime(card, "openvino")
 
