@@ -147,9 +147,10 @@ def test_the_tables_have_a_cell_for_every_scene_and_value(run_folder: Path, tmp_
     rows = json.loads((run_folder / "indicators.json").read_text())
     withheld = sum(row["value"] is None for row in rows)
     assert sum(cell.startswith("withheld") for cell in cells) == withheld
-    units = "|".join(re.escape(row["unit"]) for row in rows) or "none"
+    units = "|".join(re.escape(row["unit"]) for row in rows) or "%"
     given = [cell for cell in cells if re.fullmatch(rf"[\d\u202f.]+\xa0(?:{units})", cell)]
-    assert len(given) == len(rows) - withheld
+    shares_of_each_scene = 3 * len(list((run_folder / "items").iterdir()))
+    assert len(given) == len(rows) - withheld + shares_of_each_scene
 
 
 def test_it_prints_on_pages(run_folder: Path, tmp_path: Path) -> None:

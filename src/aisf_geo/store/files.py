@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+#: Name of a temporary file: see :func:`appearing`; what GDAL and sqlite put beside it has more behind.
+_LEFTOVER = re.compile(r"^\..+\.\d+\.partial")
 
 
 @contextmanager
@@ -22,6 +26,13 @@ def appearing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that killed writers left below ``folder``; finished files are never touched."""
+    for path in folder.rglob(".*.partial*"):
+        if _LEFTOVER.match(path.name) and path.is_file():
+            path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aisf_geo.errors import DataError, OutputError
-from aisf_geo.store.files import write_text
+from aisf_geo.store.files import remove_leftovers, write_text
 
 #: What to do with an output folder that is there already.
 Existing = Literal["refuse", "resume", "overwrite"]
@@ -129,6 +129,8 @@ def open_run_folder(path: Path, existing: Existing) -> RunFolder:
     """
     if path.exists() and not path.is_dir():
         raise OutputError(f"output {path}: is a file, a folder is needed; choose another --out")
+    if existing != "refuse" and path.is_dir():
+        remove_leftovers(path)
     filled = path.is_dir() and any(path.iterdir())
     if filled and existing == "refuse":
         raise OutputError(f"output {path}: exists and is not empty; add --resume to go on or --overwrite to start anew")
