@@ -96,6 +96,8 @@ def interpret_tiles(
     """
     if existing not in ("resume", "overwrite", "refuse"):
         raise UsageError(f"existing: expected resume, overwrite or refuse, found {existing!r}")
+    # A schedule keeps the process and may change the recipe between runs.
+    _plan.cache_clear()
     plan = _plan(recipe)
     folder = begin(plan, Path(out), existing)  # type: ignore[arg-type] # checked above
     with closing(folder):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,17 @@ def test_the_same_run_twice_gives_the_same_files(sample_tiles: Path, tmp_path: P
         assert one.read_bytes() == other.read_bytes(), file
 
 
+@pytest.fixture
+def port_of_dask_taken() -> Iterator[None]:
+    """Another program, perhaps another run, listens where Dask would show its dashboard."""
+    with socket.socket() as other:
+        with suppress(OSError):
+            other.bind(("127.0.0.1", 8787))
+            other.listen()
+        yield
+
+
+@pytest.mark.usefixtures("port_of_dask_taken")
 def test_two_workers_give_the_labels_of_one(sample_tiles: Path, tmp_path: Path) -> None:
     plan = plan_run(tile_recipe(sample_tiles / "rotterdam" / "ms2.tif", "water", block_px=128))
     run(plan, tmp_path / "one", "refuse")

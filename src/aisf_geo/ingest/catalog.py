@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,6 +103,9 @@ def scene_of_file(path: Path, hints: Hints = Hints()) -> Scene:
         BandError: ``hints.bands`` does not name each band once.
     """
     header = read_header(str(path))
+    if hints.bands is not None and len(hints.bands) == len(header.band_names):
+        # Who names every band says that none of them is an alpha channel.
+        header = replace(header, data_bands=tuple(range(len(header.band_names))))
     profile = _profile(hints.sensor or header.tags.get("SENSOR"), explicit=hints.sensor is not None)
     names = _band_names(path, header, hints.bands, profile)
     # A file that carries its own scaling knows best; a profile speaks for files of the product as delivered.
@@ -110,8 +113,10 @@ def scene_of_file(path: Path, hints: Hints = Hints()) -> Scene:
     bands = []
     for i, name in zip(header.data_bands, names, strict=True):
         scale, offset = (header.scales[i], header.offsets[i]) if scaled or profile is None else _scaling(profile)
+        masked = not set(header.alpha_bands) & set(header.data_bands)
         nodata = header.nodata[i] if header.nodata[i] is not None else (profile.nodata if profile else None)
-        bands.append((name, BandSource(str(path), i + 1, scale, offset, nodata)))
+        masked = not set(header.alpha_bands) & set(header.data_bands)
+        bands.append((name, BandSource(str(path), i + 1, scale, offset, nodata, masked)))
     return Scene(
         id=path.stem,
         grid=header.grid,
@@ -250,10 +255,11 @@ def _asset_bands(
         # What the item or the file states is the whole truth; the product's scaling is for those that state none.
         stated = header.scales[i] != 1 or header.offsets[i] != 0 or not header.whole_numbers
         usual = (header.scales[i], header.offsets[i]) if stated or profile is None else _scaling(profile)
+        masked = not set(header.alpha_bands) & set(header.data_bands)
         nodata = header.nodata[i] if header.nodata[i] is not None or profile is None else profile.nodata
         scale = said.get("raster:scale", usual[0])
         offset = said.get("raster:offset", usual[1] or shift)
-        yield name, BandSource(href, i + 1, scale, offset, _number(said.get("nodata", nodata)))
+        yield name, BandSource(href, i + 1, scale, offset, _number(said.get("nodata", nodata)), masked)
 
 
 def _number(value: Any) -> float | None:

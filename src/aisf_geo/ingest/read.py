@@ -34,7 +34,9 @@ class Header:
     """What a raster file says of itself; tuples have one entry per band.
 
     Attributes:
-        data_bands: 0-based numbers of the bands that are no alpha channel.
+        data_bands: 0-based numbers of the bands that are imagery. GDAL calls the fourth band of 8-bit files alpha;
+            where it has a name, it is imagery.
+        alpha_bands: those GDAL calls alpha, imagery or not.
     """
 
     grid: Grid
@@ -44,6 +46,7 @@ class Header:
     nodata: tuple[float | None, ...]
     dtype: str
     data_bands: tuple[int, ...]
+    alpha_bands: tuple[int, ...]
     tags: dict[str, str]
 
     @property
@@ -109,7 +112,12 @@ def read_header(href: str) -> Header:
             offsets=tuple(dataset.offsets),
             nodata=tuple(dataset.nodatavals),
             dtype=dataset.dtypes[0],
-            data_bands=tuple(i for i, use in enumerate(dataset.colorinterp) if use != ColorInterp.alpha),
+            alpha_bands=tuple(i for i, use in enumerate(dataset.colorinterp) if use == ColorInterp.alpha),
+            data_bands=tuple(
+                i
+                for i, (use, name) in enumerate(zip(dataset.colorinterp, dataset.descriptions, strict=True))
+                if use != ColorInterp.alpha or name
+            ),
             tags=dict(dataset.tags()),
         )
 
@@ -217,7 +225,7 @@ def _observed(
 ) -> NDArray[np.bool_]:
     """Where at least one band is observed: by nodata number, or by the file's own mask or alpha band."""
     flags = dataset.mask_flag_enums[sources[0].index - 1]
-    if MaskFlags.per_dataset in flags:
+    if MaskFlags.per_dataset in flags and sources[0].masked:
         return np.asarray(dataset.read_masks(sources[0].index, window=place) > 0)
     observed = np.zeros(numbers.shape[1:], np.bool_)
     for source, layer in zip(sources, numbers, strict=True):

@@ -19,6 +19,7 @@ class BandSource:
         index: 1-based band number in the file.
         scale: physical value = ``number * scale + offset``.
         nodata: number that means "not observed" in this band, or None.
+        masked: the file's own mask or alpha band says what was observed; False where that band is imagery.
     """
 
     href: str
@@ -26,6 +27,7 @@ class BandSource:
     scale: float = 1.0
     offset: float = 0.0
     nodata: float | None = None
+    masked: bool = True
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def block_map(workers: int = 1, scheduler: str | None = None) -> Iterator[BlockM
             yield _DaskMap(client)
         return
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield _DaskMap(client)
