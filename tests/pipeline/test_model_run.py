@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +57,9 @@ def test_labels_are_the_same_from_two_worker_processes(model: str, tmp_path: Pat
 def test_run_json_and_item_say_which_weights_and_runtime(model: str, tmp_path: Path) -> None:
     plan = plan_of(model)
     run(plan, tmp_path / "out", "refuse")
-    said = choice.json.loads((tmp_path / "out/run.json").read_text())["runtime"]
+    said = json.loads((tmp_path / "out/run.json").read_text())["runtime"]
     assert (said["runtime"], said["precision"]) == ("torch", "fp32")
-    method = choice.json.loads((tmp_path / "out/items/port_rgb/item.json").read_text())["properties"]["aisf:method"]
+    method = json.loads((tmp_path / "out/items/port_rgb/item.json").read_text())["properties"]["aisf:method"]
     assert method["version"] == plan.items[0].choice.resident.digest
 
 

@@ -72,6 +72,11 @@ class Choice(Protocol):
         """The bands it reads."""
         ...
 
+    @property
+    def seconds_per_mpx(self) -> float | None:
+        """For the estimate of a dry run; None where it was not measured."""
+        ...
+
     def block_px(self, requested: int) -> int:
         """The side of a block that suits it."""
         ...
@@ -108,6 +113,11 @@ class IndexChoice:
     def bands(self) -> tuple[str, ...]:
         """Those of the index and of what it leaves out."""
         return tuple(dict.fromkeys((self.index.a, self.index.b, *self.method.extra_bands)))
+
+    @property
+    def seconds_per_mpx(self) -> float:
+        """One worker, 1,024 px blocks: ``benchmarks/segment.py`` on two shared cores, 2026-11-22."""
+        return 1 / 6.0
 
     def block_px(self, requested: int) -> int:
         """Any size will do."""
@@ -165,6 +175,11 @@ class ModelChoice:
     def bands(self) -> tuple[str, ...]:
         """In the network's order."""
         return self.card.band_names
+
+    @property
+    def seconds_per_mpx(self) -> float | None:
+        """As the card states it for this runtime, the overlap of patches left out."""
+        return self.card.seconds_per_mpx.get(f"{self.resident.runtime}-{self.resident.precision}")
 
     def block_px(self, requested: int) -> int:
         """The multiple of the stride nearest to ``requested``: such blocks share no patch."""

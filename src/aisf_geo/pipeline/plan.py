@@ -26,9 +26,6 @@ from aisf_geo.pipeline.choice import Choice, Means, choose, one_legend
 from aisf_geo.pipeline.work import View
 from aisf_geo.recipe import Recipe
 
-#: Network-free interpretation on one core, measured by ``benchmarks/segment.py``; only for the estimate of a dry run.
-ESTIMATED_MPX_PER_SECOND = 4.0
-
 
 @dataclass(frozen=True)
 class Where:
@@ -126,6 +123,7 @@ class RunPlan:
     def summary(self) -> dict[str, Any]:
         """What a dry run prints: blocks, bytes read and a rough time."""
         items = [(i, self.blocks_of(i)) for i in self.items]
+        pace = self.items[0].choice.seconds_per_mpx
         pixels = sum(b.core.height * b.core.width for _, cut in items for b in cut)
         return {
             "recipe": self.recipe.name,
@@ -133,7 +131,7 @@ class RunPlan:
             "blocks": sum(len(cut) for _, cut in items),
             "pixels": pixels,
             "estimated_bytes_read": pixels * 2 * len(self.items[0].choice.bands),
-            "estimated_seconds_one_worker": round(pixels / 1e6 / ESTIMATED_MPX_PER_SECOND, 3),
+            "estimated_seconds_one_worker": None if pace is None else round(pixels / 1e6 * pace, 3),
             "zones": [zone.id for zone in self.zones],
             "warnings": list(self.warnings),
         }
