@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import re
 import subprocess
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +25,12 @@ import geopandas
 import numpy as np
 import shapely
 from affine import Affine
+from measured import about, keep
 from PIL import Image
 
 from aisf_geo.domain.grid import Grid, Shape, Window
-from aisf_geo.vectorise.buildings import SquaringRules, split_roofs, square
+from aisf_geo.vectorise.buildings import SquaringRules, square
+from aisf_geo.vectorise.roofs import split_roofs
 from aisf_geo.vectorise.trace import trace_array
 
 ZOOM = 19
@@ -152,12 +152,13 @@ def speed(folder: Path) -> dict[str, float]:
     steps = [np.array([k * width, 0.0]) for k in range(copies)]
     many = np.concatenate([shapely.transform(outlines, lambda xy, step=step: xy + step) for step in steps])
     many = many[:SPEED_FOOTPRINTS]
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     square(many, grid.pyproj_crs, SquaringRules.for_grid(grid))
     return {
         "footprints": len(many),
         "vertices": round(float(shapely.get_num_coordinates(many).mean()), 1),
         "seconds": round(time.perf_counter() - started, 2),
+        "cpu_seconds": round(time.process_time() - cpu, 2),
     }
 
 
@@ -165,21 +166,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--regulariser", metavar="PYTHON", help="interpreter that has buildingregulariser")
+    parser.add_argument("--keep", action="store_true", help="store the report in results/")
     options = parser.parse_args()
+    said = about()
     towns = sorted(path for path in options.data.iterdir() if (path / "labels.geojson").exists())
     square(
         np.array([shapely.box(0, 0, 9, 9)]),
         Grid("EPSG:3857", Affine.identity(), Shape(1, 1)).pyproj_crs,
         SquaringRules(1.0),
     )
-    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     report = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{len(names)} x {names[0]}, Python {platform.python_version()}, one process",
+        **said,
         "towns": {path.name: compare(path, options.regulariser) for path in towns},
         "speed": {path.name: speed(path) for path in towns if path.name in ("banepa_drone", "zanzibar")},
     }
     print(json.dumps(report, indent=1))
+    if options.keep:
+        keep("buildings", report)
 
 
 if __name__ == "__main__":

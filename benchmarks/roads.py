@@ -15,19 +15,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+from measured import about, keep
 
 CRS = "EPSG:32633"
 PIXEL_M = 0.5
@@ -123,6 +122,7 @@ def in_fresh_process(*arguments: str) -> dict[str, Any]:
 
 def compare(size: int, repeats: int, names: list[str]) -> dict[str, Any]:
     """All contenders in turn, ``repeats`` times over, so that a noisy minute hits all of them."""
+    said = about()
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "mask.npy")
@@ -132,26 +132,12 @@ def compare(size: int, repeats: int, names: list[str]) -> dict[str, Any]:
                 runs[name].append(in_fresh_process("--one", name, path))
     timed = ("seconds", "cpu_seconds", "peak_mb", "start_mb")
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {processor()}, Python {platform.python_version()}",
-        "commit": commit(),
+        **said,
         "size": size,
         "repeats": repeats,
         **made,
         "results": {name: r[0] | {key: median(run[key] for run in r) for key in timed} for name, r in runs.items()},
     }
-
-
-def processor() -> str:
-    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
-
-
-def commit() -> str:
-    """Of the code that was measured, with a mark where it is not what is committed."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude", "*"]
-    done = subprocess.run(git, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def table(report: dict[str, Any]) -> str:
@@ -174,6 +160,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=8192, help="side of the mask in pixels")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--keep", action="store_true", help="store the report in results/")
     parser.add_argument("--one", nargs=2, metavar=("NAME", "MASK"), help=argparse.SUPPRESS)
     parser.add_argument("--make", metavar="MASK", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -186,6 +173,8 @@ def main() -> None:
     else:
         report = compare(options.size, options.repeats, options.only)
         print(json.dumps(report, indent=1))
+        if options.keep:
+            keep("roads", report)
         print(table(report), file=sys.stderr)
 
 

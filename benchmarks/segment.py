@@ -6,30 +6,29 @@
 
 The scene is Great Salt Lake, mirrored until it is large enough, four of its bands in one COG. Everyone answers the same
 question, water where MNDWI exceeds a fixed threshold, in a fresh process; imports are not counted, but those of workers
-are: they import with their first block. Ours ends with what a run keeps of a scene: labels and confidence as COGs with
-overviews, picture, ledger, digests. The plain loop ends with a tiled TIFF of labels and nothing else: it is the floor.
-``ours-auto`` looks for the threshold itself, which costs a second pass. ``around s``: starting and ending workers.
-Peak memory is the high-water mark of the process, and for two workers that of the largest worker as well.
+are: they import with their first block; ``cpu`` leaves workers out. Ours ends with what a run keeps of a scene: labels
+and confidence as COGs with overviews, picture, ledger, digests. The plain loop ends with a tiled TIFF of labels and
+nothing else: it is the floor. ``ours-auto`` looks for the threshold itself, which costs a second pass. ``around s``:
+starting and ending workers. Peak memory is the high-water mark of the process, and for two workers that of the largest
+worker as well. Writes `benchmarks/results/segment.json`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+from measured import about, keep
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "sample_tiles" / "great_salt_lake" / "scene.tif"
@@ -110,7 +109,7 @@ def measure(name: str, scene: Path) -> dict[str, Any]:
     import aisf_geo.pipeline.run  # noqa: F401 - imports are not counted
 
     with tempfile.TemporaryDirectory(dir=scene.parent) as folder:
-        before_mb, started, workers = peak_mb(), time.perf_counter(), "1"
+        before_mb, started, cpu, workers = peak_mb(), time.perf_counter(), time.process_time(), "1"
         if name == "plain":
             labels = plain(scene, Path(folder))
             seconds = time.perf_counter() - started
@@ -118,13 +117,14 @@ def measure(name: str, scene: Path) -> dict[str, Any]:
             *kind, workers, block_px = name.split("-")
             threshold = None if "auto" in kind else THRESHOLD
             labels, seconds = ours(scene, Path(folder), int(workers), int(block_px), threshold)
-        around_s = time.perf_counter() - started - seconds
+        around_s, cpu = time.perf_counter() - started - seconds, time.process_time() - cpu
         with rasterio.open(labels) as dataset:
             water = int((dataset.read(1) == 1).sum())
     worker_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 if workers != "1" else 0.0
     return {
         "seconds": seconds,
         "around_s": around_s,
+        "cpu": cpu,
         "peak_mb": peak_mb(),
         "imports_mb": before_mb,
         "worker_mb": worker_mb,
@@ -140,7 +140,7 @@ def peak_mb() -> float:
 
 def compare(size: int, repeats: int, names: list[str]) -> dict[str, Any]:
     """All contenders in turn, ``repeats`` times over, so that a noisy minute hits all of them."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    where, runs = about(), {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
         scene = Path(folder) / "scene.tif"
         make_scene(scene, size)
@@ -151,10 +151,7 @@ def compare(size: int, repeats: int, names: list[str]) -> dict[str, Any]:
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                 runs[name].append(json.loads(done.stdout))
     mpx = size * size / 1e6
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.platform()}, {os.cpu_count()} x {processor()}, Python {platform.python_version()}",
-        "commit": commit(),
+    return where | {
         "size": size,
         "scene_mb": round(scene_mb, 1),
         "repeats": repeats,
@@ -166,26 +163,16 @@ def compare(size: int, repeats: int, names: list[str]) -> dict[str, Any]:
     }
 
 
-def commit() -> str:
-    """Where the checkout stands."""
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def processor() -> str:
-    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return names[0] if names else platform.processor()
-
-
 def table(report: dict[str, Any]) -> str:
     """The results as text; ``water`` says whether the map is that of the plain loop."""
-    lines = [f"{'':18} {'s':>7} {'Mpx/s':>7} {'peak MB':>8} {'imports':>8} {'worker':>7} {'around s':>8} {'water':>7}"]
+    heads = f"{'imports':>8} {'worker':>7} {'around s':>8} {'water':>7}"
+    lines = [f"{'':18} {'s':>7} {'cpu s':>7} {'Mpx/s':>7} {'peak MB':>8} {heads}"]
     reference = report["results"].get("plain", {}).get("water_px")
     for name, r in report["results"].items():
         same = "" if reference is None or "auto" in name else "same" if r["water_px"] == reference else "DIFFERS"
         lines.append(
-            f"{name:18} {r['seconds']:7.2f} {r['mpx_per_s']:7.2f} {r['peak_mb']:8.0f} {r['imports_mb']:8.0f} "
-            f"{r['worker_mb']:7.0f} {r['around_s']:8.2f} {same:>7}"
+            f"{name:18} {r['seconds']:7.2f} {r['cpu']:7.2f} {r['mpx_per_s']:7.2f} {r['peak_mb']:8.0f} "
+            f"{r['imports_mb']:8.0f} {r['worker_mb']:7.0f} {r['around_s']:8.2f} {same:>7}"
         )
     return "\n".join(lines)
 
@@ -201,6 +188,7 @@ def main() -> None:
         print(json.dumps(measure(options.one[0], Path(options.one[1]))))
         return
     report = compare(options.size, options.repeats, options.only)
+    keep("segment", report)
     print(json.dumps(report, indent=1))
     print(table(report), file=sys.stderr)
 

@@ -13,19 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+from measured import about, keep
 
 CRS = "EPSG:32633"
 PIXEL_M = 10.0
@@ -129,6 +128,7 @@ def in_fresh_process(*arguments: str) -> dict[str, Any]:
 
 def compare(size: int, repeats: int, names: list[str]) -> dict[str, Any]:
     """All contenders in turn, ``repeats`` times over, so that a noisy minute hits all of them."""
+    said = about()
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "labels.npy")
@@ -141,8 +141,7 @@ def compare(size: int, repeats: int, names: list[str]) -> dict[str, Any]:
                     print(f"{name}: failed with exit code {error.returncode}, left out", file=sys.stderr)
     keys = ("seconds", "cpu_seconds", "peak_mb", "start_mb")
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {processor()}, Python {platform.python_version()}",
+        **said,
         "size": size,
         "repeats": repeats,
         "results": {
@@ -159,11 +158,6 @@ def final(made: list[dict[str, Any]]) -> dict[str, Any]:
         "all_seconds": [round(run["seconds"], 2) for run in made],
         **{key: made[0][key] for key in ("regions", "area_m2")},
     }
-
-
-def processor() -> str:
-    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
 
 
 def table(report: dict[str, Any]) -> str:
@@ -188,6 +182,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=8192, help="side of the map in pixels")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--keep", action="store_true", help="store the report in results/")
     parser.add_argument("--one", nargs=2, metavar=("NAME", "MAP"), help=argparse.SUPPRESS)
     parser.add_argument("--make", metavar="MAP", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -199,6 +194,8 @@ def main() -> None:
     else:
         report = compare(options.size, options.repeats, options.only)
         print(json.dumps(report, indent=1))
+        if options.keep:
+            keep("trace", report)
         print(table(report), file=sys.stderr)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,3 +80,21 @@ def fresh_process(
         check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def served(path: Path, log: Path) -> Iterator[str]:
+    """The address of ``aisf-geo serve`` on ``path`` in another process, on a free port; it writes to ``log``."""
+    with log.open("wb") as stream:
+        process = subprocess.Popen([sys.executable, "-c", START, "serve", str(path), "--port", "0"], stderr=stream)
+    try:
+        for _ in range(2000):
+            if found := re.search(r"serving (http://127\.0\.0\.1:\d+)/", log.read_text()):
+                break
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        assert found, log.read_text()
+        yield found[1]
+    finally:
+        process.terminate()
+        process.wait(30)

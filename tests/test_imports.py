@@ -7,7 +7,20 @@ import pytest
 from command_line import fresh_process
 
 HEAVY = ("torch", "rasterio", "prefect", "dask", "distributed", "geopandas", "numba", "openvino", "xarray")
-COMMANDS = ("demo", "run", "segment", "change", "vectorise", "indicators", "models", "models list", "info", "version")
+COMMANDS = (
+    "demo",
+    "run",
+    "segment",
+    "change",
+    "vectorise",
+    "indicators",
+    "models",
+    "models list",
+    "serve",
+    "train",
+    "info",
+    "version",
+)
 
 LOADED = f"""
 import json, sys

@@ -21,12 +21,26 @@ COMMANDS = {
     "demo": {"--out"},
     "run": RUNNING,
     "segment": RUNNING | {"--method", "--aoi", "--bbox", "--block-px"},
-    "change": {"--out", "--json"},
+    "change": {"--out", "--json", "--method", "--control", "--control-area", "--min-area-m2", "--overwrite"},
+    "change-series": {"--out", "--json", "--recipe", "--index", "--overwrite"},
     "vectorise": {"-o", "--min-area-m2", "--simplify-m", "--json"},
-    "indicators": {"--zones", "--json"},
+    "indicators": {"--zones", "--population", "--json"},
+    "evaluate": {"--model", "--method", "--data", "--head", "--split", "--json"},
+    "sample": {"--per-class", "--seed", "--map", "--out", "--json"},
+    "assess": {"--json"},
+    "explain": {"--indicator", "--zone", "--json"},
+    "compare": {"--json"},
+    "conformance": {"--json"},
+    "serve": {"--port", "--host", "--tokens", "--database"},
+    "publish": {"--to", "--json"},
+    "train": {"--data", "--out", "--work", "--resume", "--force", "--json"},
     "info": {"--json"},
     "version": {"--json"},
     "schema": set(),
+    "status": {"--json"},
+    "verify": {"--sample", "--seed", "--json"},
+    "audit": {"--json"},
+    "clean": {"--keep-days", "--delete", "--json"},
 }
 
 
@@ -44,7 +58,7 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
         aisf_geo.no_such_name  # noqa: B018
 
 
-@pytest.mark.parametrize(("command", "options"), COMMANDS.items(), ids=str)
+@pytest.mark.parametrize(("command", "options"), COMMANDS.items(), ids=list(COMMANDS))
 def test_a_command_has_the_options_of_the_contract(command: str, options: set[str]) -> None:
     there = {text for parameter in cli.commands[command].params for text in parameter.opts}
     assert options <= there
@@ -54,7 +68,7 @@ def test_there_are_no_commands_beside_those_listed() -> None:
     assert set(cli.commands) == {*COMMANDS, "models"}
     models = cli.commands["models"]
     assert isinstance(models, click.Group)
-    assert {"list", "show"} <= set(models.commands)
+    assert {"list", "show", "add", "verify", "measure", "build-int8"} <= set(models.commands)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -75,6 +89,8 @@ def test_features_have_the_columns_of_the_contract() -> None:
         "datetime",
         "scene",
         "edge",
+        "perimeter_m",
+        "open_border_share",
     ]
 
 

@@ -15,8 +15,12 @@ Ring = Sequence[tuple[float, float]]
 
 
 def recipe_variant(folder: Path, change: Callable[[dict[str, Any]], object], name: str = "romania_forest") -> Path:
-    """A shipped recipe with one thing changed, written to ``folder``; its paths still lead to the shipped files."""
+    """A shipped recipe with one thing changed, written to ``folder``; its paths still lead to the shipped files.
+
+    Its reference sample is left out: that was drawn from the map of the unchanged recipe.
+    """
     recipe = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
+    recipe.pop("reference_sample", None)
     for source in recipe["sources"]:
         source["path"] = str((CONFIGS / source["path"]).resolve())
     for holder, key in ((recipe, "area"), (recipe.get("zones", {}), "path")):

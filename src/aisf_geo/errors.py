@@ -6,9 +6,11 @@
     ├── DataError                     1   a source cannot be read or used
     │   ├── UnreadableError           1   the bytes are not what they claim to be
     │   ├── NoDataError               1   nothing observed where something was asked for
+    │   ├── RefusedError              1   it would reach what it may not reach, or is too large
     │   └── IncompleteError           1   some blocks or scenes failed; what is done is kept
     └── UsageError                    2   the request does not fit the program or the data
         ├── RecipeError               2   unknown key, wrong value, missing file in a recipe
+        ├── LicenceError              2   a purpose the licence of a source does not allow
         ├── BandError                 2   a method needs bands the tile does not have
         ├── GridError                 2   grids, zones or CRSs that do not fit each other
         ├── LegendError               2   classes that cannot be compared
@@ -40,6 +42,10 @@ class NoDataError(DataError):
     """Nothing was observed where something was asked for."""
 
 
+class RefusedError(DataError):
+    """A file, catalogue or answer leads to where it may not lead, or is larger than anything honest."""
+
+
 class IncompleteError(DataError):
     """Some blocks or scenes failed; everything that is done is kept and marked."""
 
@@ -52,6 +58,10 @@ class UsageError(AisfGeoError):
 
 class RecipeError(UsageError):
     """A recipe has an unknown key, a wrong value, or names a file that is not there."""
+
+
+class LicenceError(UsageError):
+    """The licence of a source does not allow the recipe's purpose."""
 
 
 class BandError(UsageError):

@@ -24,10 +24,11 @@ QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions"),
 )
-#: Written after the page by the test: measures the page once it is shown, and leaves the numbers in its title.
+#: Written after the page by the test: unfolds and measures the page once shown, and leaves the numbers in its title.
 MEASURE = """
 <script>
 addEventListener("load", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
   const pictures = [...document.images];
   const wide = [...document.querySelectorAll("main *")].filter(
     e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".wide")
@@ -136,7 +137,7 @@ def test_the_charts_have_lines(runs: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     page.write_text((runs / "romania_forest" / "report.html").read_text(encoding="utf-8") + MEASURE, encoding="utf-8")
     lengths = json.loads(shown(page, tmp_path).title)["charts"]
-    assert len(lengths) == 4, "two figures, two zones"
+    assert len(lengths) == 6, "three figures, two zones"
     assert min(lengths) > 100
 
 
@@ -148,18 +149,27 @@ def test_the_tables_have_a_cell_for_every_scene_and_value(run_folder: Path, tmp_
     withheld = sum(row["value"] is None for row in rows)
     assert sum(cell.startswith("withheld") for cell in cells) == withheld
     units = "|".join(re.escape(row["unit"]) for row in rows) or "%"
-    given = [cell for cell in cells if re.fullmatch(rf"[\d\u202f.]+\xa0(?:{units})", cell)]
+    given = [cell for cell in cells if re.fullmatch(rf"[\d\u202f.]+\xa0(?:{units})(?: \([^()]*\))?", cell)]
     shares_of_each_scene = 3 * len(list((run_folder / "items").iterdir()))
     assert len(given) == len(rows) - withheld + shares_of_each_scene
 
 
-def test_it_prints_on_pages(run_folder: Path, tmp_path: Path) -> None:
+def test_folded_it_prints_as_a_brief_and_unfolded_as_a_whole(run_folder: Path, tmp_path: Path) -> None:
+    folded = run_folder / "report.html"
+    unfolded = tmp_path / "unfolded.html"
+    unfolded.write_text(folded.read_text(encoding="utf-8").replace("<details>", "<details open>"), encoding="utf-8")
+    brief, whole = printed_pages(folded, tmp_path), printed_pages(unfolded, tmp_path)
+    # One page with the fonts of this project's machines; fonts elsewhere may be wider.
+    assert 1 <= brief <= 2
+    assert brief < whole <= 12
+
+
+def printed_pages(page: Path, tmp_path: Path) -> int:
     target = tmp_path / "report.pdf"
-    chromium(tmp_path, f"--print-to-pdf={target}", (run_folder / "report.html").as_uri())
+    chromium(tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={target}", page.as_uri())
     content = target.read_bytes()
     assert content.startswith(b"%PDF-")
-    pages = len(re.findall(rb"/Type\s*/Page\b", content))
-    assert 1 <= pages <= 12
+    return len(re.findall(rb"/Type\s*/Page\b", content))
 
 
 class Recorder(SimpleHTTPRequestHandler):

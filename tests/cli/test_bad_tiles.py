@@ -31,10 +31,11 @@ class TestTilesThatCannotBeRead:
         [
             (b"not a raster\n", "not a raster"),
             (b"II*\0", "not a raster"),
-            (b"", "not a raster"),
+            (b"", "it is empty, fetch it again"),
+            (b"PK\3\4 and so on", "a ZIP archive, unpack it"),
             (None, "no such file"),
         ],
-        ids=["text", "a header cut off", "empty", "missing"],
+        ids=["text", "a header cut off", "empty", "an archive", "missing"],
     )
     def test_a_file_that_is_no_raster(
         self,
@@ -159,6 +160,8 @@ class TestArguments:
             (("--block-px", "3"), "greater than or equal to 16, found 3"),
             (("--threshold", "1.5"), "less than 1, found 1.5"),
             (("--workers", "0"), "0 is not in the range"),
+            (("--precision", "int8"), "are of a model, method 'water' runs none"),
+            (("--runtime", "torch"), "are of a model, method 'water' runs none"),
             (("--no-such-option",), "--no-such-option"),
             (("--resume", "--overwrite"), "--resume and --overwrite contradict each other"),
         ],
@@ -172,6 +175,10 @@ class TestArguments:
         assert ended.code == 2
         assert said in ended.error
         assert not (tmp_path / "out").exists()
+
+    def test_an_unknown_model_is_answered_with_methods_and_models(self, aisf_geo: CommandLine) -> None:
+        assert "known are water, " in (told := aisf_geo("models", "show", "unet").error)
+        assert "vhr-city" in told
 
     @pytest.mark.parametrize("arguments", [("segment",), ("no-such-command",), ("models", "show", "unet"), ("run",)])
     def test_a_command_that_makes_no_sense_is_wrong_use(

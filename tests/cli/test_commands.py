@@ -113,6 +113,8 @@ class TestTables:
         assert "Zone small" in ended.out
         assert "2017-07-06" in ended.out
         assert "none yet" in ended.out
+        assert "still shows" not in ended.err
+        assert "Zone small" in (trees / "report.html").read_text(), "the report shows what indicators.json says"
 
     def test_versions_are_those_installed(self, aisf_geo: CommandLine) -> None:
         lines = dict(line.split() for line in aisf_geo("version").out.splitlines())
@@ -199,8 +201,11 @@ class TestChange:
         assert sorted(p.name for p in folder.iterdir()) == [
             "change.parquet",
             "change.tif",
+            "confidence.tif",
             "control.json",
             "matrix.csv",
+            "report.html",
+            "summary.json",
         ]
         with (
             rasterio.open(folder / "change.tif") as change,
@@ -212,7 +217,8 @@ class TestChange:
         assert np.array_equal(codes, np.where((a > 253) | (b > 253), 65535, a * 256 + b))
         features = geopandas.read_parquet(folder / "change.parquet")
         matrix = np.loadtxt(folder / "matrix.csv", delimiter=",", skiprows=1, usecols=(1, 2))
-        assert features["area_m2"].sum() == pytest.approx(matrix[0, 1] + matrix[1, 0])
+        too_small = json.loads((folder / "summary.json").read_text())["too_small"]["area_m2"]
+        assert features["area_m2"].sum() + too_small == pytest.approx(matrix[0, 1] + matrix[1, 0])
         assert json.loads((folder / "control.json").read_text())["false_alarm_rate"] is None
 
     def test_maps_on_different_grids_are_refused(

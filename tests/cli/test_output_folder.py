@@ -109,6 +109,13 @@ def test_a_file_in_the_way_of_the_demo_is_refused(aisf_geo: CommandLine, tmp_pat
     assert (ended.code, "is a file" in ended.error) == (2, True)
 
 
+def test_the_demo_makes_no_runs_inside_a_run(aisf_geo: CommandLine, water: Path) -> None:
+    before = sorted(water.iterdir())
+    ended = aisf_geo("demo", "--out", water)
+    assert (ended.code, "is a run" in ended.error) == (2, True)
+    assert sorted(water.iterdir()) == before
+
+
 def test_an_empty_folder_is_a_good_output(aisf_geo: CommandLine, sample_tiles: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     assert aisf_geo(*segment(sample_tiles), "--out", tmp_path / "out").code == 0

@@ -93,9 +93,7 @@ class TestRecipesThatAreRefused:
         assert ended.code == 2
         assert str(path) in ended.error
 
-    @pytest.mark.parametrize(
-        ("recipe", "said"), [("no_such", "shipped are romania_forest"), ("no_such.yaml", "no_such")]
-    )
+    @pytest.mark.parametrize(("recipe", "said"), [("no_such", "shipped are city_vhr"), ("no_such.yaml", "no_such")])
     def test_a_recipe_that_is_not_there(self, aisf_geo: CommandLine, recipe: str, said: str) -> None:
         ended = aisf_geo("run", recipe)
         assert (ended.code, said in ended.error) == (2, True)
@@ -113,8 +111,9 @@ class TestRecipesThatAreRefused:
             put("zones", "path", value="missing.geojson"),
             put("area", value="missing.geojson"),
             put("sources", 0, "path", value="missing"),
+            put("reference_sample", value="missing.geojson"),
         ],
-        ids=["zones", "area", "source"],
+        ids=["zones", "area", "source", "reference sample"],
     )
     def test_a_file_that_a_recipe_names_must_be_there(
         self, aisf_geo: CommandLine, tmp_path: Path, change: Change
@@ -132,7 +131,7 @@ class TestRecipesThatAreRefused:
         )
 
     def test_two_sources_with_the_same_scenes_are_refused(self, aisf_geo: CommandLine, tmp_path: Path) -> None:
-        recipe = recipe_variant(tmp_path, lambda r: r["sources"].append(r["sources"][0]))
+        recipe = recipe_variant(tmp_path, lambda r: r["sources"].append(dict(r["sources"][0])))
         ended = aisf_geo("run", recipe, "--out", tmp_path / "out")
         assert (ended.code, "2016-06-16" in ended.error) == (2, True)
 

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,7 +17,6 @@ from aisf_geo.pipeline.run import run
 from aisf_geo.recipe import read_recipe
 from variants import recipe_variant
 
-ROOT = Path(__file__).parents[2]
 DATES = ("2016-06-16", "2016-08-05", "2017-06-06")
 
 
@@ -99,7 +93,7 @@ class TestFlowAndCommandLine:
     ) -> None:
         out, _ = finished
         names = sorted(p.relative_to(out) for p in out.rglob("*.tif"))
-        assert len(names) == 2 * len(DATES) + 1 + 2
+        assert len(names) == 3 * len(DATES) + 1 + 2
         assert [name for name in names if (out / name).read_bytes() != (by_pipeline / name).read_bytes()] == []
 
     @pytest.mark.parametrize(
@@ -220,73 +214,3 @@ class TestFailures:
         ended = CliRunner().invoke(main, ["no_such_recipe", "--out", str(tmp_path / "out")])
         assert ended.exit_code == 2
         assert "error: recipe: no file 'no_such_recipe'" in ended.output
-
-
-@pytest.fixture
-def real_server(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A ``prefect server`` process on a free port of the loopback; yields the environment that leads to it."""
-    import httpx
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    home = tmp_path / "prefect"
-    home.mkdir()
-    env = os.environ | {
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-    }
-    log = (tmp_path / "server.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"],
-        env=env, stdout=log, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        transport = httpx.HTTPTransport(retries=0)
-        with httpx.Client(transport=transport, base_url=env["PREFECT_API_URL"], trust_env=False) as client:
-            _until_it_answers(client, process)
-        yield env
-    finally:
-        process.terminate()
-        process.wait(60)
-        log.close()
-
-
-def _until_it_answers(client: Any, process: subprocess.Popen[bytes]) -> None:
-    import time
-
-    import httpx
-
-    for _ in range(240):
-        assert process.poll() is None, "the server ended"
-        try:
-            if client.get("/health").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.5)
-    raise AssertionError("the server does not answer")
-
-
-@pytest.mark.slow
-def test_against_a_running_server_the_run_page_shows_table_and_link(
-    real_server: dict[str, str], recipe: str, tmp_path: Path
-) -> None:
-    import httpx
-
-    out = tmp_path / "out"
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.interpret_tiles", recipe, "--out", str(out)],
-        cwd=ROOT, env=real_server, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert (out / "report.html").exists()
-    with httpx.Client(base_url=real_server["PREFECT_API_URL"], trust_env=False) as client:
-        (flow_run,) = client.post("/flow_runs/filter", json={}).json()
-        found = {a["key"]: a for a in client.post("/artifacts/filter", json={}).json()}
-    assert flow_run["state_name"] == "Completed"
-    assert {a["flow_run_id"] for a in found.values()} == {flow_run["id"]}
-    assert json.loads(found["indicators"]["data"])
-    assert (out / "report.html").resolve().as_uri() in found["report"]["data"]

@@ -17,8 +17,9 @@ from rasterio.windows import Window as RasterioWindow
 
 from aisf_geo.domain.grid import Grid, Shape, Window
 from aisf_geo.errors import BandError, DataError, UnreadableError
+from aisf_geo.ingest import read as read_module
 from aisf_geo.ingest.catalog import open_catalog, scene_of_file
-from aisf_geo.ingest.read import opened, read_header, read_thumbnail, read_window
+from aisf_geo.ingest.read import LEFT_OPEN, opened, read_header, read_thumbnail, read_window
 from aisf_geo.ingest.scene import BandSource, Scene
 
 WriteTif = Callable[..., Path]
@@ -334,13 +335,34 @@ class TestBrokenFiles:
             f'<SourceFilename relativeToVRT="1">{source}</SourceFilename><SourceBand>1</SourceBand>'
             "</SimpleSource></VRTRasterBand></VRTDataset>"
         )
-        with pytest.raises(UnreadableError, match="format VRT is not allowed, only GTiff"), opened(str(path)):
+        with pytest.raises(UnreadableError, match="its bytes begin like none of GTiff"), opened(str(path)):
             pass
 
     def test_a_missing_band_is_named_with_those_there_are(self, write_tif: WriteTif) -> None:
         scene = scene_of_file(write_tif("t.tif", np.ones((2, 3, 3), np.uint8), names=("red", "green")))
         with pytest.raises(BandError, match="'nir' is needed, it has red, green"):
             read_window(scene, ("red", "nir"), Window(0, 0, 1, 1))
+
+
+class TestRastersLeftOpen:
+    def test_a_file_that_was_written_anew_is_read_anew(self, write_tif: WriteTif) -> None:
+        for number in (1, 2):
+            path = write_tif("t.tif", np.full((40, 40), number, np.uint8))
+            for window in (Window(0, 0, 40, 40), Window(5, 5, 3, 3)):
+                assert np.unique(read_window(scene_of_file(path), ("band1",), window).values).tolist() == [number]
+
+    def test_few_are_left_open_and_none_that_failed(self, write_tif: WriteTif) -> None:
+        left = read_module._LEFT_OPEN
+        for number in range(LEFT_OPEN + 3):
+            path = write_tif(f"{number}.tif", np.full((40, 40), number, np.uint8))
+            read_window(scene_of_file(path), ("band1",), Window(0, 0, 1, 1))
+        assert [Path(key[0]).name for key in left] == [f"{3 + i}.tif" for i in range(LEFT_OPEN)]
+
+        scene = scene_of_file(path)
+        path.write_bytes(path.read_bytes()[:-800])
+        with pytest.raises(UnreadableError):
+            read_window(scene, ("band1",), Window(30, 0, 10, 40))
+        assert len(left) == LEFT_OPEN
 
 
 class TestThumbnails:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from aisf_geo.errors import BandError, OutputError, UsageError
+from aisf_geo.errors import BandError, DataError, OutputError, RecipeError, UsageError
 from aisf_geo.pipeline import choice
 from aisf_geo.pipeline.choice import Means
 from aisf_geo.pipeline.mapper import block_map
@@ -86,3 +86,48 @@ def test_an_unknown_model_or_runtime_is_refused_with_what_there_is(model: str) -
         plan_of("gone")
     with pytest.raises(UsageError, match="known are auto, torch, openvino"):
         plan_of(model, means=Means("tensorrt"))
+    with pytest.raises(UsageError, match=r"no int8 network.*leave --precision and --runtime out"):
+        plan_of(model, means=Means("auto", "int8"))
+
+
+class TestProbabilities:
+    @pytest.fixture
+    def folder(self, model: str, tmp_path: Path) -> Path:
+        plan = plan_run(tile_recipe(TILE, None, model, block_px=64).with_probabilities(), means=REFERENCE)
+        run(plan, tmp_path / "out", "refuse")
+        return tmp_path / "out/items/port_rgb"
+
+    def test_there_is_a_band_for_each_class_and_it_agrees_with_labels_and_confidence(self, folder: Path) -> None:
+        with rasterio.open(folder / "probabilities.tif") as dataset:
+            shares = dataset.read().astype(int)
+            assert dataset.descriptions == tuple(f"class-{code}" for code in range(5))
+            assert (dataset.nodata, dataset.tags()["HEAD"]) == (255, "classes")
+        labels, confidence = (rasterio.open(folder / f"{name}.tif").read(1) for name in ("labels", "confidence"))
+        assert np.abs(shares.sum(axis=0) - 254).max() <= 3
+        assert np.abs(shares.max(axis=0) - confidence).max() <= 1
+        assert (np.take_along_axis(shares, labels[None], 0) == shares.max(axis=0)).all()
+        assert "probabilities" in json.loads((folder / "item.json").read_text())["assets"]
+
+    def test_a_method_has_none(self) -> None:
+        with pytest.raises(RecipeError, match="a method has a threshold"):
+            tile_recipe(TILE, "vegetation", bands=("red", "green", "nir")).with_probabilities()
+
+
+def test_the_overlap_factor_is_what_the_network_was_given_for_each_pixel(model: str, tmp_path: Path) -> None:
+    plan = plan_of(model)
+    run(plan, tmp_path / "out", "refuse")
+    said = json.loads((tmp_path / "out/run.json").read_text())["overlap_factor"]
+    pixels = plan.items[0].grid.shape.height * plan.items[0].grid.shape.width
+    # 200 px a side in strides of 64: three patches of 128 px along each axis.
+    assert said == {"port_rgb": pytest.approx(9 * 128**2 / pixels, abs=1e-4)}
+    item = json.loads((tmp_path / "out/items/port_rgb/item.json").read_text())
+    assert item["properties"]["aisf:method"]["overlap_factor"] == said["port_rgb"]
+
+
+def test_weights_that_are_not_the_cards_are_refused_before_a_pixel_is_read(model: str, tmp_path: Path) -> None:
+    plan = plan_of(model)
+    weights = tmp_path / "models" / "seeded" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(DataError, match=r"expected weights.safetensors with sha256:"):
+        run(plan, tmp_path / "out", "refuse")
+    assert not (tmp_path / "out" / "items").exists()

@@ -15,6 +15,7 @@ import rasterio
 from aisf_geo.pipeline.plan import RunPlan, plan_run
 from aisf_geo.pipeline.run import run
 from aisf_geo.pipeline.single import tile_recipe
+from aisf_geo.store.arrays import read_part, write_arrays
 from command_line import fresh_process
 
 #: The command line that sends itself a signal when the n-th block has been written to the ledger.
@@ -25,6 +26,10 @@ from aisf_geo.store.ledger import Ledger
 
 left, stop = int(sys.argv.pop(1)), signal.Signals[sys.argv.pop(1)]
 record = Ledger.record
+
+# A shell that starts its jobs in the background has them ignore this signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def record_and_stop(self, block):
     global left
@@ -143,7 +148,7 @@ def test_a_finished_run_computes_nothing_again(plan: RunPlan, whole: Path) -> No
 def test_a_stored_block_that_is_damaged_is_computed_again(
     killed: Path, plan: RunPlan, whole: Path, damage: str
 ) -> None:
-    stored = sorted(killed.glob("items/ms2/.blocks/*.npz"))[2]
+    stored = sorted(killed.glob("items/ms2/.blocks/*.safetensors"))[2]
     if damage == "truncated":
         stored.write_bytes(stored.read_bytes()[:200])
     elif damage == "empty":
@@ -151,9 +156,7 @@ def test_a_stored_block_that_is_damaged_is_computed_again(
     elif damage == "removed":
         stored.unlink()
     else:
-        with np.load(stored) as arrays:
-            labels, confidence = np.zeros_like(arrays["labels"]), arrays["confidence"]
-        np.savez(stored, labels=labels, confidence=confidence)
+        write_arrays(stored, {"maps": np.zeros_like(read_part(stored, "maps"))})
     assert run(plan, killed, "resume").items[0].computed == BLOCKS - DONE + 1
     assert_as_whole(killed, whole)
 
@@ -182,24 +185,26 @@ def test_a_run_killed_at_its_first_or_last_block_goes_on(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "computed"),
+    "name",
     [
-        ("run.json", BLOCKS),
-        ("r0001c0001.npz", BLOCKS - 4),
-        ("labels.tif", 0),
-        ("quicklook.png", 0),
-        ("features.gpkg", 0),
-        ("item.json", 0),
-        ("indicators.json", 0),
-        ("report.html", 0),
+        "run.json",
+        "r0001c0001.safetensors",
+        "labels.tif",
+        "quicklook.png",
+        "features.gpkg",
+        "item.json",
+        "indicators.json",
+        "report.html",
     ],
 )
 def test_a_run_killed_before_a_file_appears_ends_with_all_of_them(
-    tmp_path: Path, arguments: Arguments, plan: RunPlan, whole: Path, name: str, computed: int
+    tmp_path: Path, arguments: Arguments, plan: RunPlan, whole: Path, name: str
 ) -> None:
     out = tmp_path / "out"
     killed = fresh_process(name, *arguments, "--out", out, program=KILLED_BEFORE_FILE)
     assert killed.code == -signal.SIGKILL
     assert not list(out.rglob(name)), "a file is there whole or not at all"
-    assert run(plan, out, "resume").items[0].computed == computed
+    done = len(digests(out)) if (out / "ledger.sqlite").exists() else 0
+    assert done == BLOCKS or name in ("run.json", "r0001c0001.safetensors"), "maps are made of finished blocks"
+    assert run(plan, out, "resume").items[0].computed == BLOCKS - done
     assert_as_whole(out, whole)

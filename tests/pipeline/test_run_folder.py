@@ -25,6 +25,7 @@ DATES = (
     *("2019-06-16", "2019-07-06", "2019-08-05", "2019-08-20", "2020-05-16", "2020-06-30", "2020-09-03"),
 )
 COLUMNS = ["id", "class", "class_name", "area_m2", "confidence", "confidence_p10", "datetime", "scene", "edge"]
+COLUMNS += ["perimeter_m", "open_border_share"]
 TREES = "tree cover (dense vegetation)"
 CODES = {0: f"not {TREES}", 1: TREES, 254: "unknown", 255: "not observed"}
 
@@ -37,7 +38,10 @@ def test_the_demo_ends_with_the_indicators_and_the_report(demo) -> None:
     assert demo.ended.code == 0
     assert "Tree cover cleared since the baseline year" in demo.ended.out
     assert "none yet" in demo.ended.out
-    assert demo.ended.out.rstrip().endswith(str(demo.romania / "report.html"))
+    assert str(demo.romania / "report.html") in demo.ended.out
+    assert demo.ended.out.rstrip().splitlines()[-1].split(": ")[-1].startswith("aisf-geo explain"), demo.ended.out[
+        -400:
+    ]
     assert "Traceback" not in demo.ended.err
 
 
@@ -51,6 +55,7 @@ class TestFolder:
             "indicators.json",
             "indicators.csv",
             "report.html",
+            "zones.geojson",
             "change/clearing/clearing.tif",
         ],
     )
@@ -68,6 +73,7 @@ class TestFolder:
             "features.gpkg",
             "features.geojson",
             "quicklook.png",
+            "imagery.tif",
             "item.json",
         }
 
@@ -266,12 +272,14 @@ class TestIndicatorFiles:
         for row in rows:
             assert tuple(row) == self.KEYS
             assert set(row["period"]) == {"start", "end"}
-            assert set(row["provenance"]) == {"items", "models", "run"}
+            assert set(row["provenance"]) == {"items", "models", "run", "attribution", "made_by"}
             assert re.fullmatch(r"[\w.-]+@[\w.-]+", row["formula"])
             assert row["formula"].startswith(row["indicator"] + "@")
             assert 0 <= row["coverage"] <= 1
             assert row["caveat"]
             assert set(row["provenance"]["items"]) <= set(DATES)
+            if row["indicator"] == "cleared-area":
+                assert len(row["provenance"]["items"]) > 1, "a clearing comes from every date it was followed on"
 
     def test_csv_says_the_same(self, romania: Path) -> None:
         rows = json.loads((romania / "indicators.json").read_text())
@@ -323,7 +331,7 @@ class TestReport:
     def test_every_indicator_of_the_run_is_in_it(self, romania: Path) -> None:
         page = (romania / "report.html").read_text(encoding="utf-8")
         rows = json.loads((romania / "indicators.json").read_text())
-        assert {row["formula"] for row in rows} == {"cleared-area@1", "15.1.1@2023"}
+        assert {row["formula"] for row in rows} == {"cleared-area@1", "cleared-share@1", "15.1.1@2023"}
         for row in rows:
             assert row["formula"] in page
             assert row["zone_name"] in page

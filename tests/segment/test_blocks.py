@@ -15,11 +15,13 @@ from aisf_geo.domain.legend import NO_CONFIDENCE, NOT_OBSERVED, UNKNOWN, Legend,
 from aisf_geo.domain.raster import Raster
 from aisf_geo.domain.tiling import blocks
 from aisf_geo.errors import BandError, GridError
-from aisf_geo.segment.blocks import Lattice, NetworkInterpreter, seam_metric, softmax
+from aisf_geo.segment.blocks import Lattice, NetworkInterpreter
 from aisf_geo.segment.card import BandScaling, Head, ModelCard, ModelFile, NetworkSpec
-from aisf_geo.segment.interpreter import Decision
+from aisf_geo.segment.decide import softmax
+from aisf_geo.segment.interpreter import ClassMap, Decision
 from aisf_geo.segment.network import load_network, seeded_model
 from aisf_geo.segment.runtime import RuntimeIdentity, choose_runtime
+from aisf_geo.segment.seam_metric import seam_metric
 
 BANDS = ("red", "green", "blue")
 LAND = Legend("land", tuple(LegendClass(code, f"c{code}", (0, 0, code)) for code in (2, 5, 9)))
@@ -87,15 +89,15 @@ def decide(interpreter: NetworkInterpreter, raster: Raster, core: Window) -> Dec
     return interpreter.decide(cut(raster, read), read, core)
 
 
-def decide_all(interpreter: NetworkInterpreter, raster: Raster, block_px: int) -> Decision:
+def decide_all(interpreter: NetworkInterpreter, raster: Raster, block_px: int) -> ClassMap:
     labels, confidence = (np.zeros(tuple(raster.grid.shape), np.uint8) for _ in range(2))
     for block in blocks(raster.grid, block_px):
         decision = decide(interpreter, raster, block.core)
         labels[block.core.slices], confidence[block.core.slices] = decision.labels, decision.confidence
-    return Decision(labels, confidence)
+    return ClassMap(labels, confidence)
 
 
-def same(one: Decision, other: Decision) -> bool:
+def same(one: ClassMap | Decision, other: ClassMap | Decision) -> bool:
     return np.array_equal(one.labels, other.labels) and np.array_equal(one.confidence, other.confidence)
 
 
@@ -304,22 +306,22 @@ def test_several_heads_answer_from_one_pass_whatever_their_order() -> None:
 
     first, second = PositionRuntime(5), Swapped(5)
     interpreter = NetworkInterpreter(make_card(heads=(land, road)), first)
-    found = interpreter.decide_heads(raster, window, window)
-    swapped = NetworkInterpreter(make_card(heads=(road, land)), second).decide_heads(raster, window, window)
+    found = interpreter.decide(raster, window, window).heads
+    swapped = NetworkInterpreter(make_card(heads=(road, land)), second).decide(raster, window, window).heads
 
     assert list(found) == ["land", "road"]
     assert all(same(found[name], swapped[name]) for name in found)
     assert set(np.unique(found["road"].labels)) <= {0, 1, NOT_OBSERVED}
     assert len(first.seen) == len(interpreter.lattice.spans(0, 300, 300)) * len(interpreter.lattice.spans(0, 260, 260))
-    assert same(interpreter.decide(raster, window, window), found["land"])
+    assert same(interpreter.decide(raster, window, window), found["land"])  # the main one
 
 
 def test_probabilities_are_quantised_sum_to_one_and_agree_with_the_decision() -> None:
     raster = make_raster(200, 170)
     window = raster.grid.full_window
-    interpreter = NetworkInterpreter(make_card(), PositionRuntime())
-    probabilities = interpreter.probabilities(raster, window, window)["land"]
-    decision = interpreter.decide(raster, window, window)
+    decision = NetworkInterpreter(make_card(), PositionRuntime(), probabilities=True).decide(raster, window, window)
+    assert decision.probabilities is not None
+    probabilities = decision.probabilities["land"]
 
     assert (probabilities[:, ~raster.valid] == NO_CONFIDENCE).all()
     observed = probabilities[:, raster.valid].astype(int)
@@ -347,3 +349,25 @@ def test_seams_show_where_the_margin_is_narrower_than_what_the_border_spoils(mar
 def test_a_raster_too_small_for_inner_seams_is_refused() -> None:
     with pytest.raises(GridError, match="give at least 320 px"):
         seam_metric(NetworkInterpreter(make_card(), PositionRuntime()), make_raster(300, 400))
+
+
+def test_the_mean_takes_the_place_of_an_optional_band_that_a_scene_lacks() -> None:
+    scaling = tuple(BandScaling(name=name, mean=10.0, std=2.0, optional=name == "green") for name in BANDS)
+    runtime, raster = PositionRuntime(), make_raster(128, 128, holes=False)
+    without = NetworkInterpreter(make_card(bands=scaling), runtime, ("red", "blue"))
+    window = raster.grid.full_window
+    without.decide(raster.cut(window, ("red", "blue")), window, window)
+    filled = raster.values.copy()
+    filled[1] = 10.0
+    NetworkInterpreter(make_card(bands=scaling), runtime).decide(
+        Raster(filled, raster.valid, raster.grid, BANDS), window, window
+    )
+    assert np.array_equal(runtime.seen[0], runtime.seen[1])
+
+
+def test_a_band_that_is_not_optional_must_be_there() -> None:
+    scaling = tuple(BandScaling(name=name, mean=0, std=1, optional=name == "green") for name in BANDS)
+    card = make_card(bands=scaling)
+    assert card.usable_bands(("blue", "red", "nir"), "it") == ("red", "blue")
+    with pytest.raises(BandError, match=r"it needs the bands red, green, blue \(optional: green\).*lack blue"):
+        card.usable_bands(("red",), "it")

@@ -14,6 +14,8 @@ from aisf_geo.domain.provenance import sha256_bytes
 from aisf_geo.errors import DataError, UnreadableError, UsageError
 from aisf_geo.segment.card import (
     BandScaling,
+    Detection,
+    Domain,
     Head,
     ModelCard,
     ModelFile,
@@ -64,7 +66,18 @@ def edit(folder: Path, change: Any) -> None:
     (folder / "item.json").write_text(json.dumps(item))
 
 
-@pytest.mark.parametrize("changes", [{}, {"int8": None, "iou_loss_points": {}, "training_data": ()}])
+VEHICLES = Legend("vehicles", (LegendClass(0, "no vehicle", (0, 0, 0)), LegendClass(1, "car", (255, 0, 0))))
+DETECTOR = {
+    "heads": (Head(name="vehicle", legend=VEHICLES),),
+    "detection": Detection(score_above=0.3, largest_px=64),
+    "domain": Domain(window_px=64, mean=(1.0, 2.0), covariance=((1.0, 0.5), (0.5, 1.0)), limit=3, sharpness=(0.1, 0.5)),
+    "figures": ({"head": "vehicle", "object_f1": 0.8},),
+    "not_for": ("Counting people.",),
+    "bands": (BandScaling(name="red", mean=1, std=1), BandScaling(name="nir", mean=1, std=1, optional=True)),
+}
+
+
+@pytest.mark.parametrize("changes", [{}, {"int8": None, "iou_loss_points": {}, "training_data": ()}, DETECTOR])
 def test_a_written_card_reads_back_the_same(tmp_path: Path, changes: dict[str, Any]) -> None:
     written = write_card(make_card(**changes), tmp_path)
 
@@ -93,6 +106,16 @@ def test_the_output_channels_are_those_of_all_heads() -> None:
     assert make_card().output_channels == 4
 
 
+def test_a_detector_gives_a_heatmap_for_each_class_and_two_sizes() -> None:
+    assert make_card(**DETECTOR).output_channels == 3
+
+
+def test_a_model_of_a_user_may_leave_out_what_was_not_measured(tmp_path: Path) -> None:
+    write_card(make_card(), tmp_path)
+    edit(tmp_path, lambda item: [item["properties"].pop(key) for key in ("aisf:optional_bands",)])
+    assert load_card(tmp_path) == make_card().model_copy(update={"folder": tmp_path})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -102,6 +125,8 @@ def test_the_output_channels_are_those_of_all_heads() -> None:
         ({"bands": (BandScaling(name="red", mean=0, std=1),) * 2}, "different names"),
         ({"heads": (Head(name="a", legend=COVER),) * 2}, "different names"),
         ({"gsd_m": (2.0, 0.3)}, "finest, coarsest"),
+        ({"detection": Detection(score_above=0.5, largest_px=9)}, "needs one head"),
+        ({"bands": (BandScaling(name="red", mean=0, std=1, optional=True),)}, "at least one must not be optional"),
         ({"name": "../up"}, "pattern"),
         ({"surprise": 1}, "surprise"),
     ],

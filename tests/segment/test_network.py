@@ -141,3 +141,16 @@ def test_weights_that_fp16_cannot_hold_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="exceed fp16"):
         save_weights(network, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_variance_that_fp16_cannot_hold_is_stored_as_the_same_function(tmp_path: Path) -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8)).eval()
+    network[1].running_var = torch.logspace(0, 7, 8)
+    torch.nn.init.constant_(network[1].weight, 3e3)
+    stored = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8)).eval()
+    save_weights(network, tmp_path)
+    stored.load_state_dict(load_file(tmp_path / "weights.safetensors"), strict=False)
+
+    image = torch.randn(1, 3, 8, 8)
+    wrong, answer = (stored(image) - network(image)).abs().amax((0, 2, 3)), network(image).abs().amax((0, 2, 3))
+    assert (wrong < 0.01 * answer).all()

@@ -33,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     spec = NetworkSpec(arch="unet", encoder="tu-mobilenetv3_small_050", options={"decoder_channels": [16, 16, 8, 8, 8]})
     card = seeded_model(tmp_path_factory.mktemp("models") / "tiny", network=spec, patch_px=96, margin_px=32)
     openvino = import_openvino()
-    openvino.save_model(runtime_module._converted(openvino, card), card.folder / "int8" / "model.xml")
+    openvino.save_model(runtime_module.converted_network(card), card.folder / "int8" / "model.xml")
     paths = ("int8/model.xml", "int8/model.bin")
     files = (ModelFile(path=path, sha256=sha256_bytes((card.folder / path).read_bytes())) for path in paths)
     return card.model_copy(update={"int8": tuple(files)})
@@ -190,8 +190,17 @@ def test_the_identity_is_json_and_tells_runtimes_threads_and_precisions_apart(mo
     assert torch_identity.cpu
 
 
+def test_neither_cores_nor_batches_change_a_byte_of_openvino(model: ModelCard, patches: np.ndarray) -> None:
+    one, three = (choose_runtime(model, "openvino", "fp32", threads=cores) for cores in (1, 3))
+    alone = np.concatenate([one.predict(patches[i : i + 1]) for i in range(len(patches))])
+
+    assert one.identity == three.identity
+    assert (one.batch, three.batch) == (1, 3)
+    assert three.predict(patches).tobytes() == alone.tobytes()
+
+
 def test_a_session_may_be_called_from_several_threads(model: ModelCard, patches: np.ndarray) -> None:
-    session = choose_runtime(model, "openvino", "int8", threads=1)
+    session = choose_runtime(model, "openvino", "int8", threads=2)
     alone = session.predict(patches)
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(session.predict, [patches[i : i + 1] for i in range(5)] * 4))

@@ -18,7 +18,7 @@ from aisf_geo.ingest.catalog import open_catalog
 from aisf_geo.ingest.quality import obscuring
 from aisf_geo.ingest.read import read_window
 from aisf_geo.ingest.scene import Scene
-from aisf_geo.segment.interpreter import Decision
+from aisf_geo.segment.interpreter import ClassMap
 from aisf_geo.segment.spectral import (
     BIN_EDGES,
     BINS,
@@ -49,21 +49,21 @@ def interpreter_of(name: str, bands: tuple[str, ...], threshold: float | None = 
     return SpectralInterpreter(chosen, index, fixed or Threshold(index.default, "default", "by hand"))
 
 
-def decided(interpreter: SpectralInterpreter, raster: Raster, block_px: int = 4096) -> Decision:
+def decided(interpreter: SpectralInterpreter, raster: Raster, block_px: int = 4096) -> ClassMap:
     """All of a raster, block by block, each from the pixels the interpreter asks for and no others."""
     labels, confidence = (np.zeros(raster.valid.shape, np.uint8) for _ in range(2))
     for block in blocks(raster.grid, block_px):
         read = interpreter.read_window(block.core, raster.grid)
         part = interpreter.decide(raster.cut(read, interpreter.bands), read, block.core)
         labels[block.core.slices], confidence[block.core.slices] = part.labels, part.confidence
-    return Decision(labels, confidence)
+    return ClassMap(labels, confidence)
 
 
 def read_all(scene: Scene) -> Raster:
     return read_window(scene, scene.band_names, scene.grid.full_window)
 
 
-def interpreted(tile: Path, name: str, threshold: float | None = None) -> tuple[SpectralInterpreter, Raster, Decision]:
+def interpreted(tile: Path, name: str, threshold: float | None = None) -> tuple[SpectralInterpreter, Raster, ClassMap]:
     raster = read_all(open_catalog(tile).scenes()[0])
     chosen, index, fixed = fit(name, raster.bands, threshold)
     interpreter = SpectralInterpreter(chosen, index, fixed or automatic_threshold(index, count_index(index, raster)))

@@ -31,6 +31,8 @@ def table_of(*geometries: shapely.Geometry, crs: str = "EPSG:32631") -> geopanda
         "datetime": ["2019-08-31T00:00:00Z", "", "2019-08-31T00:00:00Z"][:count],
         "scene": ["ms2"] * count,
         "edge": [True, False, True][:count],
+        "perimeter_m": [2400.0, 40.0, 400.125][:count],
+        "open_border_share": [1.0, 0.0, 0.25][:count],
     }
     table = geopandas.GeoDataFrame(columns, geometry=list(geometries), crs=crs)
     return table.astype({c.name: c.dtype for c in FEATURE_COLUMNS})

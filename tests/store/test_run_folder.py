@@ -102,6 +102,12 @@ class TestContent:
         folder.write_run({"recipe": {"name": "x"}, "state": "running"})
         assert folder.read_run() == {"recipe": {"name": "x"}, "state": "running"}
 
+    @pytest.mark.parametrize("content", ['{"program": "aisf-geo"}', "[]", '{"name": "training run 12", "loss": 0.3}'])
+    def test_a_run_json_of_something_else_is_not_of_a_run(self, tmp_path: Path, content: str) -> None:
+        (tmp_path / "run.json").write_text(content)
+        with pytest.raises(DataError, match=r"run\.json is not of a run of aisf-geo"):
+            RunFolder(tmp_path).read_run()
+
     @pytest.mark.parametrize("content", [None, "", "{", "\x00"])
     def test_a_folder_without_a_readable_run_json_is_not_a_run(self, tmp_path: Path, content: str | None) -> None:
         if content is not None:

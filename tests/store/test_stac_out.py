@@ -30,13 +30,16 @@ RECORD = ItemRecord(
     collection="run-1",
     grid=GRID,
     period=Period.instant(datetime(2019, 8, 31, 10, 30, tzinfo=UTC)),
-    legend=LEGEND,
+    heads={"water": LEGEND},
     method={"name": "snow", "version": "NDSI>0.400000"},
     coverage=2 / 3,
     obscured_share=0.1,
     attribution="SpaceNet 6",
     licence="CC-BY-SA-4.0",
     software={"aisf-geo": "0.1.0"},
+    account={"features": {"features": 3, "moved_m2": {}, "isolated": 0}},
+    audience="internal",
+    raster_audience="internal",
 )
 WriteRun = Callable[..., Path]
 
@@ -160,3 +163,12 @@ class TestCollection:
         collection = pystac.Collection.from_file(str(write_run() / "collection.json"))
         assert collection.extra_fields["aisf:sources"] == ["SpaceNet 6"]
         assert MADE_BY in collection.description
+
+
+@pytest.mark.parametrize("name", ["labels", "labels_building", "confidence", "probabilities", "quicklook"])
+def test_what_shows_single_homes_is_marked_internal_in_a_public_item(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.tif").write_bytes(b"raster")
+    (tmp_path / "imagery.tif").write_bytes(b"raster")
+    assets = item_of(replace(RECORD, audience="public"), tmp_path).assets
+    assert assets[name].extra_fields["aisf:audience"] == "internal"
+    assert "aisf:audience" not in assets["imagery"].extra_fields

@@ -13,9 +13,9 @@ from label_maps import TRANSFORMS, assert_same, drawn, grid_of, traced
 
 from aisf_geo.domain.grid import Window
 from aisf_geo.errors import GridError, UsageError
-from aisf_geo.vectorise import buildings
-from aisf_geo.vectorise.buildings import RoofRules, Split, split_roofs
+from aisf_geo.vectorise import roofs
 from aisf_geo.vectorise.polygons import Features
+from aisf_geo.vectorise.roofs import RoofRules, Split, split_roofs
 
 #: Two roofs that touch along one pixel, between two other classes; the second ends at the edge of the image.
 DUMBBELL = drawn(
@@ -83,7 +83,7 @@ def test_small_parts_stay_with_their_roof() -> None:
 
 
 def test_what_is_too_large_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buildings, "MAX_SPLIT_PX", 20)
+    monkeypatch.setattr(roofs, "MAX_SPLIT_PX", 20)
     assert parted(DUMBBELL).too_large == 1
 
 

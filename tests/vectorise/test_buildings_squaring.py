@@ -15,7 +15,8 @@ from pyproj import CRS, Transformer
 from rasterio.features import rasterize
 
 from aisf_geo.errors import UsageError
-from aisf_geo.vectorise.buildings import Squared, SquaringRules, _common_areas, square
+from aisf_geo.vectorise.buildings import Squared, SquaringRules, square
+from aisf_geo.vectorise.overlap import common_areas
 
 UTM = CRS.from_epsg(32633)
 L_SHAPE = shapely.Polygon([(0, 0), (30, 0), (30, 12), (14, 12), (14, 24), (0, 24)])
@@ -179,7 +180,7 @@ def test_common_areas_are_those_of_an_overlay(corners: int) -> None:
     a, b = shapely.orient_polygons(a[valid]), shapely.orient_polygons(b[valid])
     (_, xy, (rings, parts)), (_, other, (other_rings, _)) = shapely.to_ragged_array(a), shapely.to_ragged_array(b)
     rings, other_rings, parts = (np.asarray(offsets, np.int64) for offsets in (rings, other_rings, parts))
-    common = _common_areas(xy, rings, other, other_rings, parts)
+    common = common_areas(xy, rings, other, other_rings, parts)
     np.testing.assert_allclose(common, shapely.area(shapely.intersection(a, b)), atol=1e-12)
 
 

@@ -12,7 +12,13 @@ from aisf_geo.cli.printing import indicator_table, print_json
 
 @click.command()
 @click.argument("labels", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help=".parquet, .gpkg or .geojson.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help=".parquet, .gpkg, .geojson, .fgb or .pmtiles.",
+)
 @click.option("--min-area-m2", type=click.FloatRange(0), default=0.0, help="Absorb smaller features by a neighbour.")
 @click.option("--simplify-m", type=click.FloatRange(0), default=0.0, help="Simplify borders, neighbours alike.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
@@ -35,33 +41,29 @@ def vectorise(labels: Path, output: Path, min_area_m2: float, simplify_m: float,
 @click.option("--zones", type=click.Path(path_type=Path), required=True, help="Polygon file.")
 @click.option("--zone-id", metavar="COLUMN", help="Column with the unique id.  [default: row number]")
 @click.option("--zone-name", metavar="COLUMN", help="Column with the name.  [default: the id]")
+@click.option(
+    "--population",
+    multiple=True,
+    metavar="FILE",
+    help="Raster of counts with its year in the name, YEAR=FILE, or .csv.",
+)
 @options.as_json
-def indicators(folder: Path, zones: Path, zone_id: str | None, zone_name: str | None, json_: bool) -> None:
-    """Compute the indicators of RUN again for other zones; replaces its indicators.json and .csv."""
+def indicators(
+    folder: Path,
+    zones: Path,
+    zone_id: str | None,
+    zone_name: str | None,
+    population: tuple[str, ...],
+    json_: bool,
+) -> None:
+    """Compute the indicators of RUN again for other zones; replaces indicators.json and .csv, and report.html."""
     from aisf_geo.pipeline.measure import measure_again
+    from aisf_geo.pipeline.run import report_again
 
-    warnings, rows = measure_again(folder, zones, zone_id, zone_name)
-    for warning in warnings:
+    warnings, rows = measure_again(folder, zones, zone_id, zone_name, population)
+    for warning in warnings + report_again(folder):
         click.echo(f"note: {warning}", err=True)
     if json_:
         print_json(rows)
     else:
         indicator_table(rows)
-
-
-@click.command()
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path))
-@options.out_folder
-@options.as_json
-def change(before: Path, after: Path, out: Path, json_: bool) -> None:
-    """What changed from BEFORE to AFTER, two labels.tif or item folders of runs: class transitions."""
-    from aisf_geo.pipeline.change import pair_of, write_change
-
-    summary = write_change(pair_of(before, after), out)
-    if json_:
-        print_json(summary)
-        return
-    click.echo(f"changed {summary['changed_m2']:,.1f} m2 of {summary['compared_m2']:,.1f} m2 compared")
-    click.echo(f"note: {summary['control']['reason']}; some of this may be noise", err=True)
-    click.echo(f"{summary['features']} features: {summary['change']}")

@@ -23,6 +23,11 @@ def out_folder(command: Command) -> Command:
     return click.option("--out", type=click.Path(path_type=Path), required=True, help="Output folder.")(command)
 
 
+def out_place(command: Command) -> Command:
+    """``--out``: the run folder, here or on a store."""
+    return click.option("--out", required=True, help="Output folder, or a URL such as s3://bucket/run.")(command)
+
+
 def running(command: Command) -> Command:
     """How a run is carried out: what to do with an existing folder, and on which workers."""
     for option in reversed(
@@ -34,6 +39,7 @@ def running(command: Command) -> Command:
             click.option("--scheduler", metavar="ADDR", help="Address of a Dask scheduler to use instead."),
             click.option("--runtime", default="auto", show_default=True, help="Of a model: auto, torch or openvino."),
             click.option("--precision", help="Of a model: fp32, bf16 or int8.  [default: the fastest that is as good]"),
+            click.option("--probabilities", is_flag=True, help="Of a model: also write the probability of each class."),
             as_json,
         )
     ):

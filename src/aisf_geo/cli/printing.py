@@ -46,11 +46,33 @@ def indicator_table(rows: Sequence[dict[str, Any]]) -> None:
             f"{row['value']:,.2f} {row['unit']}" if row["value"] is not None else f"withheld: {row['withheld_reason']}"
         )
         interval = (
-            "none yet" if row["interval"] is None else f"{row['interval']['low']:g} to {row['interval']['high']:g}"
+            "none yet" if row["interval"] is None else f"{row['interval']['low']:.4g} to {row['interval']['high']:.4g}"
         )
         name = f"{row['name']} [{row['formula']}]"
         table.add_row(name, row["zone_name"], row["period"]["start"][:10], value, interval, _pct(row["coverage"]))
     _print(table)
+
+
+def evaluation_table(document: dict[str, Any]) -> None:
+    """The figures of an evaluation: the whole, each class, each place worst first."""
+    title = {key: document[key] for key in ("model", "method", "head", "data", "split", "images") if key in document}
+    click.echo(", ".join(f"{key} {value}" for key, value in title.items()))
+    for key in ("accuracy", "mean_iou", "relaxed_f1", "object_f1", "ap50", "ece"):
+        if document.get(key) is not None:
+            low_high = (document["interval"] or {}).get(key)
+            interval = f"  ({low_high[0]:.4f} to {low_high[1]:.4f})" if low_high else ""
+            click.echo(f"{key:12} {document[key]:.4f}{interval}")
+    if "interval_withheld_reason" in document:
+        click.echo(f"no interval: {document['interval_withheld_reason']}")
+    for rows, first, keys in (
+        (document["classes"], "name", ("iou", "f1", "precision", "recall")),
+        (document["places"], "place", ("accuracy", "mean_iou", "f1")),
+    ):
+        shown = [key for key in keys if any(row.get(key) is not None for row in rows)]
+        table = _table(first.replace("name", "class"), *(f">{key}" for key in shown))
+        for row in rows:
+            table.add_row(row[first], *("" if row.get(key) is None else f"{row[key]:.4f}" for key in shown))
+        _print(table)
 
 
 def _pct(share: float) -> str:

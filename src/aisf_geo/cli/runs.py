@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recipe")
-@click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: out/RECIPE-NAME]")
+@click.option("--out", help="Output folder, or a URL such as s3://bucket/run.  [default: out/RECIPE-NAME]")
 @options.running
-def run(recipe: str, out: Path | None, runtime: str, precision: str | None, **how: Any) -> None:
+def run(recipe: str, out: str | None, runtime: str, precision: str | None, probabilities: bool, **how: Any) -> None:
     """Carry out RECIPE, a YAML file or the name of a shipped recipe."""
     from aisf_geo.pipeline.choice import Means
     from aisf_geo.pipeline.plan import plan_run
@@ -31,14 +31,16 @@ def run(recipe: str, out: Path | None, runtime: str, precision: str | None, **ho
     from aisf_geo.shipped import recipe_path
 
     asked = read_recipe(recipe_path(recipe))
-    _carry_out(plan_run(asked, means=Means(runtime, precision)), out or Path("out") / asked.name, **how)
+    asked = asked.with_probabilities() if probabilities else asked
+    means = Means(runtime, precision, how["workers"])
+    _carry_out(plan_run(asked, means=means), out or f"out/{asked.name}", **how)
 
 
 @click.command()
 @click.argument("tile", type=click.Path(path_type=Path))
 @click.option("--method", metavar="NAME", help="water, vegetation, snow, built-up or burn.")
 @click.option("--model", metavar="NAME", help="A trained model; see `aisf-geo models list`.")
-@options.out_folder
+@options.out_place
 @click.option("--threshold", type=float, help="Fixed threshold of the index.  [default: found in the scene]")
 @click.option("--aoi", type=click.Path(path_type=Path), help="Polygon file: interpret only inside it.")
 @click.option("--bbox", metavar="W,S,E,N", callback=options.four_numbers, help="Box in degrees (WGS 84).")
@@ -50,7 +52,7 @@ def segment(
     tile: Path,
     method: str | None,
     model: str | None,
-    out: Path,
+    out: str,
     threshold: float | None,
     aoi: Path | None,
     bbox: tuple[float, float, float, float] | None,
@@ -59,6 +61,7 @@ def segment(
     sensor: str | None,
     runtime: str,
     precision: str | None,
+    probabilities: bool,
     **how: Any,
 ) -> None:
     """Interpret TILE, a raster file, a folder or a STAC collection, with one method or model."""
@@ -69,28 +72,37 @@ def segment(
     if (method is None) == (model is None):
         raise UsageError("segment: give either --method or --model; see `aisf-geo models list`")
     recipe = tile_recipe(tile, method, model, threshold=threshold, block_px=block_px, bands=bands, sensor=sensor)
-    _carry_out(plan_run(recipe, Where(aoi, bbox) if aoi or bbox else None, Means(runtime, precision)), out, **how)
+    recipe = recipe.with_probabilities() if probabilities else recipe
+    means = Means(runtime, precision, how["workers"])
+    _carry_out(plan_run(recipe, Where(aoi, bbox) if aoi or bbox else None, means), out, **how)
 
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/demo"), show_default=True, help="Folder.")
 def demo(out: Path) -> None:
-    """Interpret the shipped sample tiles: port water in Rotterdam, felled forest in Romania."""
+    """Interpret the shipped sample tiles: by indices water and felled forest, by networks land cover and land use."""
+    from aisf_geo.pipeline.explain import explain as told
     from aisf_geo.pipeline.plan import plan_run
     from aisf_geo.recipe import read_recipe
     from aisf_geo.shipped import recipe_path
+    from aisf_geo.store.run import is_run
 
     if out.exists() and not out.is_dir():
         raise UsageError(f"output {out}: is a file, a folder is needed; choose another --out")
-    for name in ("rotterdam_water", "romania_forest"):
+    if is_run(out):
+        raise UsageError(f"output {out}: is a run, and the demo makes a folder of several; choose another --out")
+    for name in ("rotterdam_water", "romania_forest", "city_vhr", "landuse_multispectral"):
         plan = plan_run(read_recipe(recipe_path(name)))
         click.echo(f"{plan.recipe.title}", err=True)
-        _carry_out(plan, out / name, False, True, False, 1, None, False)
+        _carry_out(plan, str(out / name), False, True, False, 1, None, False)
+    forest = out / "romania_forest"
+    click.echo(f"\n{told(forest, 'cleared-share', 'forest-west')['lines'][0]}")
+    click.echo(f"how it came about: aisf-geo explain {forest} --indicator cleared-share --zone forest-west")
 
 
 def _carry_out(
     plan: RunPlan,
-    out: Path,
+    out: str,
     resume: bool,
     overwrite: bool,
     dry_run: bool,
@@ -99,6 +111,7 @@ def _carry_out(
     json_: bool,
 ) -> None:
     from aisf_geo.pipeline.mapper import block_map
+    from aisf_geo.pipeline.remote import run_folder_at
     from aisf_geo.pipeline.run import as_json
     from aisf_geo.pipeline.run import run as run_plan
 
@@ -108,12 +121,16 @@ def _carry_out(
     for warning in plan.warnings:
         click.echo(f"note: {warning}", err=True)
     rule = options.existing(resume, overwrite)
-    with block_map(workers, scheduler) as mapper, _progress(plan, quiet=json_) as on_block:
-        result = run_plan(plan, out, rule, mapper, on_block)
+    with (
+        run_folder_at(out, rule) as folder,
+        block_map(workers, scheduler) as mapper,
+        _progress(plan, quiet=json_) as on_block,
+    ):
+        result = run_plan(plan, folder, rule, mapper, on_block)
     if json_:
-        print_json(as_json(result))
+        print_json(as_json(result, out))
     else:
-        _show(result)
+        _show(result, out)
 
 
 @contextmanager
@@ -133,12 +150,12 @@ def _progress(plan: RunPlan, quiet: bool) -> Iterator[Any]:
         yield on_block
 
 
-def _show(result: RunOutcome) -> None:
+def _show(result: RunOutcome, out: str) -> None:
     from aisf_geo.pipeline.measure import read_indicators
     from aisf_geo.store.run import RunFolder
 
     folder = RunFolder(result.folder)
     item_table(result)
     indicator_table(read_indicators(folder))
-    click.echo(f"run folder: {result.folder}")
-    click.echo(f"report:     {folder.report}")
+    click.echo(f"run folder: {out}")
+    click.echo(f"report:     {out.rstrip('/')}/{folder.report.name}")

@@ -45,41 +45,6 @@ def info(tile: Path, bands: tuple[str, ...] | None, sensor: str | None, json_: b
         click.echo()
 
 
-@click.group()
-def models() -> None:
-    """Models and methods that can interpret a tile."""
-
-
-@models.command("list")
-@options.as_json
-def list_models(json_: bool) -> None:
-    """Methods that need no weights, and shipped models."""
-    from aisf_geo.pipeline.describe import describe_methods
-
-    known = describe_methods()
-    if json_:
-        print_json(known)
-        return
-    for each in known:
-        click.echo(f"{each['name']:12} {each['kind']:8} {each['classes']}")
-
-
-@models.command("show")
-@click.argument("name")
-@options.as_json
-def show_model(name: str, json_: bool) -> None:
-    """What NAME needs, how it decides, and where that is written down."""
-    from aisf_geo.pipeline.describe import describe_method
-
-    known = describe_method(name)
-    if json_:
-        print_json(known)
-        return
-    for key, value in known.items():
-        for i, line in enumerate(value if isinstance(value, list) else [value]):
-            click.echo(f"{key if i == 0 else '':12} {line}")
-
-
 @click.command("schema")
 def schema() -> None:
     """JSON Schema of recipes, for editors."""

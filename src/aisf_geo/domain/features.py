@@ -24,4 +24,6 @@ FEATURE_COLUMNS: tuple[Column, ...] = (
     Column("datetime", "str", "acquisition, RFC 3339; empty where only a range is known"),
     Column("scene", "str", "id of the source scene"),
     Column("edge", "bool", "True where the feature touches the image edge or an unobserved pixel"),
+    Column("perimeter_m", "float64", "length of the outline, holes included, m"),
+    Column("open_border_share", "float64", "share of the outline on the image edge or unobserved pixels, 0..1"),
 )

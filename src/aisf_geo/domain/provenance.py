@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +17,26 @@ MADE_BY = (
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """The scenes, the method or model, the recipe and the code behind a result."""
+    """The scenes, the method or model, the recipe and the code behind a result.
+
+    Attributes:
+        attribution: the lines the licences of the imagery ask for.
+    """
 
     items: tuple[str, ...]
     models: tuple[str, ...]
     run: str
+    attribution: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The contract's ``provenance`` object."""
-        return {"items": list(self.items), "models": list(self.models), "run": self.run}
+        return {
+            "items": list(self.items),
+            "models": list(self.models),
+            "run": self.run,
+            "attribution": list(self.attribution),
+            "made_by": MADE_BY,
+        }
 
 
 def sha256_bytes(content: bytes) -> str:
@@ -35,3 +47,24 @@ def sha256_bytes(content: bytes) -> str:
 def sha256_json(value: Any) -> str:
     """Digest of a JSON value in canonical form: sorted keys, no spaces."""
     return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode())
+
+
+#: Passwords in addresses, and query parameters and headers that open doors.
+_SECRETS = (
+    (re.compile(r"(://)[^/\s:@\"]+:[^/\s@\"]+@"), r"\1***@"),
+    (
+        re.compile(
+            r"(?i)\b((?:x-amz-)?(?:signature|security-token|credential)|sig|sas|token|api[-_]?key|access[-_]?key"
+            r"|secret[-_a-z]*|password|authorization)([\"']?\s*[=:]\s*[\"']?)[^&\s\"',}]{6,}"
+        ),
+        r"\1\2***",
+    ),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "***"),
+)
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with passwords, signatures and keys replaced by ``***``."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text

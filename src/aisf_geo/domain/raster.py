@@ -46,8 +46,10 @@ class Raster:
         return np.asarray(self.values[self.bands.index(name)])
 
     def cut(self, window: Window, bands: tuple[str, ...]) -> Raster:
-        """The pixels of ``window``, counted from the upper left corner of this raster, in the given bands."""
+        """The pixels of ``window``, counted from this raster's corner, in the given bands; may share its memory."""
         rows, cols = window.slices
+        if window == self.grid.full_window and bands == self.bands:
+            return self
         return Raster(
             np.stack([self.band(name)[rows, cols] for name in bands]),
             self.valid[rows, cols],

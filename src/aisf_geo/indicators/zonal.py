@@ -72,6 +72,14 @@ def zone_area_m2(zone: Zone, grid: Grid) -> float:
     return abs(float(geod.geometry_area_perimeter(shapely.orient_polygons(lonlat))[0]))
 
 
+def on_grid(zones: Sequence[Zone], known: Grid, grid: Grid) -> Sequence[Zone]:
+    """The zones, given in the CRS of ``known``, in the CRS of another grid."""
+    if known.pyproj_crs == grid.pyproj_crs:
+        return zones
+    moved = geopandas.GeoSeries([z.geometry for z in zones], crs=known.pyproj_crs).to_crs(grid.pyproj_crs)
+    return [Zone(z.id, z.name, g) for z, g in zip(zones, moved, strict=True)]
+
+
 def start_zones(zones: Sequence[Zone], grid: Grid) -> list[ZoneAreas]:
     """Empty accounts, one for each zone."""
     return [ZoneAreas(zone_area_m2(zone, grid)) for zone in zones]
@@ -99,6 +107,35 @@ def add_window(
         areas[i].not_observed_m2 += float(m2[NOT_OBSERVED])
         for code in np.unique(codes[codes != NOT_OBSERVED]):
             areas[i].by_code[int(code)] = areas[i].by_code.get(int(code), 0.0) + float(m2[code])
+
+
+def add_counts(
+    sums: list[float],
+    known_m2: list[float],
+    zones: Sequence[Zone],
+    grid: Grid,
+    window: Window,
+    counts: NDArray[np.float64],
+) -> None:
+    """Add counts per pixel ``(y, x)`` of a window, NaN where not known, to the sums of the zones.
+
+    A pixel that a zone cuts counts by the share inside. ``known_m2`` gathers the area of the pixels that have a number.
+    """
+    bounds = grid.window_bounds(window)
+    box = shapely.box(*bounds)
+    touched = [i for i, zone in enumerate(zones) if shapely.intersects(zone.geometry, box)]
+    if not touched:
+        return
+    number = np.asarray(north_up(grid, counts), np.float64).ravel()
+    m2 = np.asarray(north_up(grid, grid.pixel_area_m2(window)), np.float64).ravel()
+    frame = geopandas.GeoDataFrame(geometry=[zones[i].geometry for i in touched], crs=grid.pyproj_crs)
+    blank = np.zeros(counts.shape, np.int32)
+    cells = exact_extract(_source(blank, bounds), frame, ["cell_id", "coverage"], output="pandas", include_geom=False)
+    for i, ids, shares in zip(touched, cells["cell_id"], cells["coverage"], strict=True):
+        inside, share = np.asarray(ids, np.int64), np.asarray(shares, np.float64)
+        known = np.isfinite(number[inside])
+        sums[i] += float((number[inside] * share)[known].sum())
+        known_m2[i] += float((m2[inside] * share)[known].sum())
 
 
 def north_up(grid: Grid, pixels: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -15,6 +15,7 @@ from rasterio.features import geometry_mask
 
 from aisf_geo.domain.grid import Bounds, Grid, Window
 from aisf_geo.errors import GridError, UnreadableError, UsageError
+from aisf_geo.ingest.access import check_vector
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,11 @@ def read_polygons(path: Path) -> geopandas.GeoDataFrame:
 
     Raises:
         UnreadableError: the file cannot be read.
+        RefusedError: it is of a kind that can lead to other files, or too large.
         UsageError: it holds something else than polygons, or names no CRS.
         GridError: a polygon is empty or crosses itself.
     """
+    check_vector(path)
     try:
         table = geopandas.read_file(path)
     except (DataSourceError, DataLayerError, OSError, UnicodeDecodeError, shapely.errors.GEOSException) as error:

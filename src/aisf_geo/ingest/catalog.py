@@ -13,7 +13,16 @@ import pystac
 
 from aisf_geo.domain.period import Period
 from aisf_geo.domain.sensors import SENSORS, QualityScheme, SensorProfile, sensor, sentinel2_offset
-from aisf_geo.errors import BandError, DataError, NoDataError, UnreadableError, UsageError
+from aisf_geo.errors import BandError, DataError, NoDataError, RefusedError, UnreadableError, UsageError
+from aisf_geo.ingest.access import (
+    LOCAL,
+    MAX_DOCUMENT_BYTES,
+    MAX_DOCUMENTS,
+    Access,
+    check_size,
+    is_remote,
+    safe_id,
+)
 from aisf_geo.ingest.read import Header, read_header
 from aisf_geo.ingest.scene import BandSource, Scene
 
@@ -41,7 +50,7 @@ class Hints:
     sensor: str | None = None
 
 
-def open_catalog(location: Path, hints: Hints = Hints()) -> Catalog:
+def open_catalog(location: Path, hints: Hints = Hints(), access: Access = LOCAL) -> Catalog:
     """The catalogue at ``location``: a raster file, a STAC collection or item, or a folder.
 
     Raises:
@@ -58,12 +67,15 @@ def open_catalog(location: Path, hints: Hints = Hints()) -> Catalog:
             raise UsageError(
                 f"{location}: is STAC, which names its bands and sensor itself; leave --bands and --sensor out"
             )
-        return StacCatalog(collection if location.is_dir() else location)
+        return StacCatalog(collection if location.is_dir() else location, access)
     if location.is_dir():
+        items = tuple(sorted(p for p in location.glob("*.json") if _is_stac_item(p)))
+        if items and hints == Hints():
+            return ItemFolder(items, access)
         return FileCatalog(_tiles_in(location), hints)
     beside = location.with_suffix(".json")
     if hints == Hints() and _is_stac_item(beside):
-        return StacCatalog(beside)
+        return StacCatalog(beside, access)
     return FileCatalog((location,), hints)
 
 
@@ -92,7 +104,7 @@ class FileCatalog:
 
     def scenes(self, period: Period | None = None) -> list[Scene]:
         """One scene for each file."""
-        return _in_period([scene_of_file(path, self.hints) for path in self.files], period, self.files[0].parent)
+        return in_period([scene_of_file(path, self.hints) for path in self.files], period, self.files[0].parent)
 
 
 def scene_of_file(path: Path, hints: Hints = Hints()) -> Scene:
@@ -140,6 +152,10 @@ def _scaling(profile: SensorProfile) -> tuple[float, float]:
     return profile.scale, profile.offset
 
 
+#: Bands of a file that says it is a picture in colours.
+PICTURE = ("red", "green", "blue")
+
+
 def _band_names(
     path: Path, header: Header, asked: tuple[str, ...] | None, profile: SensorProfile | None
 ) -> tuple[str, ...]:
@@ -155,7 +171,8 @@ def _band_names(
     )
     if profile and not any(described) and len(profile.bands) == count:
         return tuple(band.name for band in profile.bands)
-    return names
+    # Of four bands the fourth may be near infrared in false colours, which GDAL calls alpha: those must be named.
+    return PICTURE if header.picture and not any(described) and len(header.band_names) == len(PICTURE) else names
 
 
 def _tag_period(text: str | None) -> Period | None:
@@ -167,25 +184,78 @@ def _tag_period(text: str | None) -> Period | None:
 
 
 #: What reading JSON of another shape than STAC's ends in, somewhere inside pystac or here.
-_MALFORMED = (KeyError, ValueError, TypeError, AttributeError)
+MALFORMED = (
+    *(KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError),
+    pystac.STACTypeError,
+)
 
 
 @dataclass(frozen=True)
 class StacCatalog:
-    """A static STAC item or collection on disk."""
+    """A static STAC item or collection on disk.
+
+    Attributes:
+        access: hosts its assets may lie on; local assets and links must lie below its own folder.
+    """
 
     path: Path
+    access: Access = LOCAL
 
     def scenes(self, period: Period | None = None) -> list[Scene]:
         """One scene for each item."""
+        access = replace(self.access, folder=str(self.path.resolve().parent))
         try:
-            root = pystac.read_file(str(self.path))
+            root = pystac.read_file(str(self.path), stac_io=_BoundedIO(access))
             items = [root] if isinstance(root, pystac.Item) else list(_catalog(root).get_items(recursive=True))
-            collection = root if isinstance(root, pystac.Collection) else items[0].get_collection() if items else None
-            scenes = [scene_of_item(item, collection) for item in items]
-        except (pystac.STACError, pystac.STACTypeError, OSError, *_MALFORMED) as error:
-            raise UnreadableError(f"{self.path}: not a STAC item or collection that can be read ({error})") from error
-        return _in_period(scenes, period, self.path)
+            collection = root if isinstance(root, pystac.Collection) else _collection_of(items)
+            scenes = [scene_of_item(item, collection, access) for item in items]
+        except (pystac.STACError, OSError, *MALFORMED) as error:
+            raise UnreadableError(
+                f"{self.path}: not a STAC item or collection that can be read ({str(error)[:300]})"
+            ) from error
+        return in_period(scenes, period, self.path)
+
+
+@dataclass(frozen=True)
+class ItemFolder:
+    """A folder into which STAC items are dropped, without a collection that lists them."""
+
+    items: tuple[Path, ...]
+    access: Access = LOCAL
+
+    def scenes(self, period: Period | None = None) -> list[Scene]:
+        """One scene for each item."""
+        scenes = [scene for path in self.items for scene in StacCatalog(path, self.access).scenes()]
+        return in_period(scenes, period, self.items[0].parent)
+
+
+class _BoundedIO(pystac.StacIO):
+    """Reads local JSON documents of bounded size and number; writes nothing."""
+
+    def __init__(self, access: Access) -> None:
+        super().__init__()
+        self._access, self._left = access, MAX_DOCUMENTS
+
+    def read_text(self, source: Any, *_: Any, **__: Any) -> str:
+        path = replace(self._access, folder=None).checked(str(source)).removeprefix("file://")
+        if is_remote(path) or not path.endswith(".json"):
+            raise RefusedError(f"{path}: a catalogue on disk leads to .json files on disk only; use stac_api")
+        self._left -= 1
+        if self._left < 0:
+            raise RefusedError(f"{path}: more than {MAX_DOCUMENTS:,} documents; do its links run in a circle?")
+        check_size(Path(path), MAX_DOCUMENT_BYTES)
+        return Path(path).read_text(encoding="utf-8")
+
+    def write_text(self, dest: Any, txt: str, *_: Any, **__: Any) -> None:
+        raise NotImplementedError
+
+
+def _collection_of(items: Sequence[pystac.Item]) -> pystac.Collection | None:
+    """The collection an item names, where it can be had."""
+    try:
+        return items[0].get_collection() if items else None
+    except (pystac.STACError, OSError):
+        return None
 
 
 def _catalog(root: Any) -> pystac.Catalog:
@@ -194,31 +264,37 @@ def _catalog(root: Any) -> pystac.Catalog:
     return root
 
 
-def scene_of_item(item: pystac.Item, collection: pystac.Collection | None = None) -> Scene:
+def scene_of_item(item: pystac.Item, collection: pystac.Collection | None = None, access: Access = LOCAL) -> Scene:
     """The scene a STAC item describes: bands of assets with the role ``data``, quality from ``scl``/``qa_pixel``.
 
     Raises:
         DataError: the item has no readable data asset.
+        RefusedError: its id cannot name a folder, or an asset lies where ``access`` does not reach.
     """
+    safe_id(item.id, "STAC item")
     profile = _profile(item.collection_id, explicit=False)
     bands: list[tuple[str, BandSource]] = []
     quality: tuple[QualityScheme, BandSource] | None = None
     quality_asset = grid = None
     for key, asset in item.assets.items():
-        href = _local(asset.get_absolute_href() or asset.href)
         roles = asset.roles or []
+        if key.lower() not in ("scl", "qa_pixel") and "data" not in roles:
+            continue
+        href = access.checked(asset.get_absolute_href() or asset.href).removeprefix("file://")
+        checksum = asset.extra_fields.get("file:checksum")
         if key.lower() in ("scl", "qa_pixel"):
             # 0 is "no data" in the one and has no bit set in the other, where fill is a bit of its own.
-            quality = (
-                ("scl", BandSource(href, 1, nodata=0)) if key.lower() == "scl" else ("qa_pixel", BandSource(href, 1))
-            )
+            scl = key.lower() == "scl"
+            source = BandSource(href, 1, nodata=0 if scl else None, access=access, checksum=checksum)
+            quality = ("scl" if scl else "qa_pixel", source)
             quality_asset = key
-        elif "data" in roles and not {"thumbnail", "overview"} & set(roles):
-            header = read_header(href)
+        elif not {"thumbnail", "overview"} & set(roles):
+            header = read_header(href, access, checksum)
             profile = profile or _profile(header.tags.get("SENSOR"), explicit=False)
             # The finest band gives the grid of the scene.
             grid = header.grid if grid is None or header.grid.gsd_m < grid.gsd_m * 0.99 else grid
-            bands += _asset_bands(key, asset, href, header, item, profile)
+            for name, source in _asset_bands(key, asset, href, header, item, profile):
+                bands.append((name, replace(source, access=access, checksum=checksum)))
     if grid is None:
         raise DataError(
             f"STAC item {item.id}: no asset with the role 'data'; it has {', '.join(item.assets) or 'none'}"
@@ -281,11 +357,12 @@ def _in_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _local(href: str) -> str:
-    return href.removeprefix("file://")
+def in_period(scenes: Sequence[Scene], period: Period | None, where: Path | str) -> list[Scene]:
+    """The scenes acquired in a period, by time and id.
 
-
-def _in_period(scenes: Sequence[Scene], period: Period | None, where: Path) -> list[Scene]:
+    Raises:
+        NoDataError: there is none.
+    """
     found = [s for s in scenes if period is None or (s.period is not None and s.period.start in period)]
     if not found:
         wanted = f" between {period.start.date()} and {period.end.date()}" if period else ""

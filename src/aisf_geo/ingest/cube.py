@@ -18,8 +18,9 @@ from rasterio.errors import RasterioError
 from aisf_geo.domain.grid import Grid, Window
 from aisf_geo.domain.raster import Raster
 from aisf_geo.errors import UnreadableError, UsageError
+from aisf_geo.ingest.access import is_remote
 from aisf_geo.ingest.quality import clear
-from aisf_geo.ingest.read import observed_numbers
+from aisf_geo.ingest.read import observed_numbers, read_window
 from aisf_geo.ingest.scene import Scene
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class CubeSource:
         Raises:
             UnreadableError: pixels cannot be decoded.
         """
+        if any(is_remote(source.href) for _, source in scene.bands):
+            # odc-stac would hand the URL to GDAL, which follows redirects to any host.
+            return read_window(scene, bands, window, self.grid)
         wanted = tuple(bands) + ((scene.quality_asset,) if scene.quality_asset else ())
         rows, cols = window.slices
         try:

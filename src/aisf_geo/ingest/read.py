@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
@@ -19,14 +23,38 @@ from rasterio.windows import Window as RasterioWindow
 
 from aisf_geo.domain.grid import Grid, Shape, Window
 from aisf_geo.domain.raster import Raster
-from aisf_geo.errors import DataError, GridError, UnreadableError
+from aisf_geo.errors import DataError, GridError, RefusedError, UnreadableError
+from aisf_geo.ingest.access import LOCAL, MAX_BANDS, MAX_PIECE_BYTES, MAX_PIXELS, Access, is_remote
+from aisf_geo.ingest.http import http_of
 from aisf_geo.ingest.quality import clear
+from aisf_geo.ingest.ranges import RangeFile, open_store
 from aisf_geo.ingest.scene import BandSource, Scene
 
 #: GDAL's block cache; rasterio takes bytes. The default of 5 % of memory costs 0.6 GB more at the same speed.
 GDAL_CACHE_BYTES = 256 * 2**20
-#: Nothing inside a raster may reach other files or the network, so only formats that cannot are read.
-ALLOWED_DRIVERS = ["GTiff", "COG", "JP2OpenJPEG", "PNG", "JPEG"]
+#: Rasters that are left open: those of a scene, most of the time.
+LEFT_OPEN = 8
+#: Nothing inside a raster may reach other files or the network, so only formats that cannot are read, chosen by the
+#: first bytes: GDAL's own sniffing would open a VRT under any name.
+FORMATS = {
+    b"II*\0": "GTiff",
+    b"MM\0*": "GTiff",
+    b"II+\0": "GTiff",
+    b"MM\0+": "GTiff",
+    b"\0\0\0\x0cjP  ": "JP2OpenJPEG",
+    b"\xffO\xffQ": "JP2OpenJPEG",
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+}
+#: What users take for a tile, by its first bytes, and what they can do about it.
+_NO_RASTERS = {
+    b"PK\3\4": "it is a ZIP archive, unpack it and name the raster inside",
+    b"\x1f\x8b": "it is compressed by gzip, unpack it first",
+    b"<VRTDataset": "it is a VRT, which may reach for other files, make a GeoTIFF of it with gdal_translate",
+}
+
+
+COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 @dataclass(frozen=True)
@@ -37,6 +65,7 @@ class Header:
         data_bands: 0-based numbers of the bands that are imagery. GDAL calls the fourth band of 8-bit files alpha;
             where it has a name, it is imagery.
         alpha_bands: those GDAL calls alpha, imagery or not.
+        picture: an 8-bit file that calls its first three bands red, green and blue.
     """
 
     grid: Grid
@@ -47,6 +76,7 @@ class Header:
     dtype: str
     data_bands: tuple[int, ...]
     alpha_bands: tuple[int, ...]
+    picture: bool
     tags: dict[str, str]
 
     @property
@@ -56,43 +86,130 @@ class Header:
 
 
 @contextmanager
-def opened(href: str) -> Iterator[rasterio.DatasetReader]:
+def opened(href: str, access: Access = LOCAL, checksum: str | None = None) -> Iterator[rasterio.DatasetReader]:
     """An open raster; failures of the file become :class:`UnreadableError`.
 
     Raises:
         UnreadableError: the file is missing, not a raster, or broken.
+        RefusedError: it leads where it may not lead, or is larger than anything honest.
     """
-    if "://" not in href and not Path(href).exists():
-        raise UnreadableError(f"{href}: there is no such file")
-    # Listing a remote folder to look for side-car files costs a request for each open.
-    listing = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if "://" in href else {}
-    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES, **listing):
-        try:
-            with warnings.catch_warnings():
-                # Said once, by read_header, in the words of this program.
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                dataset = rasterio.open(href)
-        except RasterioError as error:
-            raise UnreadableError(
-                f"{href}: not a raster that can be read ({_first_line(error)}); "
-                f"expected one of {', '.join(ALLOWED_DRIVERS)}"
-            ) from error
-        with dataset:
-            if dataset.driver not in ALLOWED_DRIVERS:
-                raise UnreadableError(
-                    f"{href}: format {dataset.driver} is not allowed, only {', '.join(ALLOWED_DRIVERS)}"
-                )
-            yield dataset
+    with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES), _open(href, access, checksum) as dataset:
+        yield dataset
 
 
-def read_header(href: str) -> Header:
+def _open(href: str, access: Access, checksum: str | None) -> rasterio.DatasetReader:
+    place = access.checked(href)
+    try:
+        with warnings.catch_warnings():
+            # Said once, by read_header, in the words of this program.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = _open_remote(place, access, checksum) if is_remote(place) else _open_local(Path(place))
+    except (RasterioError, UnicodeDecodeError) as error:  # the latter: the name of the CRS is no text
+        raise UnreadableError(f"{href}: not a raster that can be read ({_first_line(error)})") from error
+    try:
+        _refuse_bombs(href, dataset)
+    except RefusedError:
+        dataset.close()
+        raise
+    return dataset
+
+
+#: Local rasters that were read last, by path and state of the file, and whose turn it is to read one.
+_LEFT_OPEN: dict[tuple[str, int, int, int], rasterio.DatasetReader] = {}
+_TURN = threading.Lock()
+
+
+@contextmanager
+def _left_open(href: str, access: Access, checksum: str | None) -> Iterator[rasterio.DatasetReader]:
+    """As :func:`opened` for a local raster, which stays open, for one thread at a time.
+
+    The next block shares tiles with this one, which GDAL then has decoded already (decision 0086).
+    """
+    path = Path(access.checked(href))
+    if not path.exists():
+        raise UnreadableError(f"{path}: there is no such file")
+    stat = path.stat()
+    key = (str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    with _TURN, rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES), ExitStack() as stack:
+        dataset = _LEFT_OPEN.pop(key, None) or _open(href, access, checksum)
+        stack.callback(dataset.close)
+        yield dataset
+        # Not reached where reading fails: then it is closed.
+        stack.pop_all()
+        _LEFT_OPEN[key] = dataset
+        while len(_LEFT_OPEN) > LEFT_OPEN:
+            _LEFT_OPEN.pop(next(iter(_LEFT_OPEN))).close()
+
+
+def _open_local(path: Path) -> rasterio.DatasetReader:
+    if not path.exists():
+        raise UnreadableError(f"{path}: there is no such file")
+    driver = _format(path)
+    for beside in (path.with_name(path.name + suffix) for suffix in (".ovr", ".msk")):
+        # GDAL opens these with any driver at all.
+        if beside.exists() and _format(beside) != "GTiff":
+            raise RefusedError(f"{beside}: overviews and masks beside a raster must be TIFF; remove it")
+    return rasterio.open(path, driver=driver)
+
+
+def _format(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return _driver(str(path), stream.read(12))
+    except OSError as error:
+        raise UnreadableError(f"{path}: not a raster that can be read ({error.strerror})") from error
+
+
+def _driver(href: str, start: bytes) -> str:
+    for magic, driver in FORMATS.items():
+        if start.startswith(magic):
+            return driver
+    kinds = ", ".join(sorted(set(FORMATS.values())))
+    known = (f"; {what}" for magic, what in _NO_RASTERS.items() if start.startswith(magic))
+    remedy = next(known, "") if start else "; it is empty, fetch it again"
+    raise UnreadableError(f"{href}: not a raster that can be read; its bytes begin like none of {kinds}{remedy}")
+
+
+def _open_remote(url: str, access: Access, checksum: str | None) -> rasterio.DatasetReader:
+    """Only this one file is shown to GDAL: no side-car files, no other names."""
+    file = open_store(url) if url.startswith("s3://") else RangeFile(http_of(access), url, checksum)
+    driver = _driver(url, file.read(12))
+
+    def only(name: str, *_: object, **__: object) -> Any:
+        if not url.endswith(name.rpartition("://")[2]):
+            raise FileNotFoundError(name)
+        return file.again() if isinstance(file, RangeFile) else open_store(url)
+
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        return rasterio.open(url, driver=driver, opener=only)
+
+
+def _refuse_bombs(href: str, dataset: rasterio.DatasetReader) -> None:
+    """Refuse what only a hostile or broken file says of itself, before a pixel is decoded."""
+    if dataset.tags(ns="OVERVIEWS") or dataset.tags(ns="GEOLOCATION"):
+        raise RefusedError(f"{href}: its metadata name other files for overviews or positions; remove these tags")
+    pixels, bands = dataset.height * dataset.width, dataset.count
+    if pixels > MAX_PIXELS or bands > MAX_BANDS:
+        raise RefusedError(
+            f"{href}: claims {pixels:,} pixels in {bands:,} bands; at most {MAX_PIXELS:,} in {MAX_BANDS:,} are read"
+        )
+    together = bands if dataset.profile.get("interleave") == "pixel" else 1
+    piece = max(h * w * np.dtype(t).itemsize for (h, w), t in zip(dataset.block_shapes, dataset.dtypes, strict=True))
+    if piece * together > MAX_PIECE_BYTES:
+        raise RefusedError(
+            f"{href}: one of its tiles unpacks to {piece * together:,} bytes, at most {MAX_PIECE_BYTES:,} are read; "
+            "rewrite it with smaller tiles"
+        )
+
+
+def read_header(href: str, access: Access = LOCAL, checksum: str | None = None) -> Header:
     """Grid, bands and scaling of a file, without its pixels.
 
     Raises:
         UnreadableError: the file cannot be opened.
         DataError: it has no coordinate system or no georeferencing.
     """
-    with opened(href) as dataset:
+    with opened(href, access, checksum) as dataset:
         if dataset.crs is None:
             raise DataError(
                 f"{href}: no coordinate system found; assign one first, e.g. `rio edit-info --crs EPSG:32631`"
@@ -102,7 +219,7 @@ def read_header(href: str) -> Header:
                 f"{href}: no geotransform found, pixels cannot be placed or measured; georeference it first"
             )
         try:
-            grid = Grid(_portable_crs(dataset), dataset.transform, Shape(dataset.height, dataset.width))
+            grid = Grid(_portable_crs(dataset.crs), dataset.transform, Shape(dataset.height, dataset.width))
         except GridError as error:
             raise DataError(f"{href}: {error}") from error
         return Header(
@@ -118,6 +235,7 @@ def read_header(href: str) -> Header:
                 for i, (use, name) in enumerate(zip(dataset.colorinterp, dataset.descriptions, strict=True))
                 if use != ColorInterp.alpha or name
             ),
+            picture=dataset.dtypes[0] == "uint8" and dataset.colorinterp[:3] == COLOURS,
             tags=dict(dataset.tags()),
         )
 
@@ -142,15 +260,18 @@ def read_window(scene: Scene, bands: Sequence[str], window: Window, grid: Grid |
         numbers, observed = _read_numbers(href, sources, window, grid, Resampling.bilinear)
         valid &= observed
         for source, place, layer in zip(sources, places, numbers, strict=True):
-            values[place] = layer.astype(np.float64) * source.scale + source.offset
-    valid &= np.isfinite(values).all(axis=0)
+            as_stored = source.scale == 1 and source.offset == 0
+            values[place] = layer if as_stored else layer.astype(np.float64) * source.scale + source.offset
+        if numbers.dtype.kind == "f":
+            valid &= np.isfinite(values[list(places)]).all(axis=0)
     obscured = None
     if scene.quality is not None:
         scheme, source = scene.quality
         codes, observed = _read_numbers(source.href, [source], window, grid, Resampling.nearest)
         obscured = valid & ~(observed & clear(codes[0], scheme))
         valid &= ~obscured
-    values[:, ~valid] = np.nan
+    if not valid.all():
+        values[:, ~valid] = np.nan
     return Raster(values, valid, grid.crop(window), tuple(bands), obscured)
 
 
@@ -169,7 +290,10 @@ def read_thumbnail(
     place = RasterioWindow(window.col, window.row, window.width, window.height)
     layers = []
     for source in (scene.source(name) for name in bands):
-        with opened(source.href) as dataset, _on_grid(dataset, [source], grid, Resampling.nearest) as view:
+        with (
+            opened(source.href, source.access, source.checksum) as dataset,
+            _on_grid(dataset, [source], grid, Resampling.nearest) as view,
+        ):
             try:
                 layer = view.read(source.index, window=place, out_shape=shape).astype(np.float32)
             except RasterioError as error:
@@ -180,22 +304,53 @@ def read_thumbnail(
     return stack
 
 
+def read_counts(href: str, window: Window) -> NDArray[np.float64]:
+    """Counts per pixel ``(y, x)`` of a one-band raster; NaN where its nodata, its mask or a negative number says so.
+
+    Counts cannot be negative: a nodata number that a file forgot to declare (-99999, -3.4e38) is not a count.
+
+    Raises:
+        UnreadableError: pixels cannot be decoded.
+    """
+    place = RasterioWindow(window.col, window.row, window.width, window.height)
+    with opened(href) as dataset:
+        try:
+            numbers = dataset.read(1, window=place, masked=True)
+        except RasterioError as error:
+            raise UnreadableError(f"{href}: pixels cannot be decoded ({_first_line(error)})") from error
+    counts = np.ma.filled(numbers.astype(np.float64), np.nan)
+    counts[~np.isfinite(counts) | (counts < 0)] = np.nan
+    return np.asarray(counts, np.float64)
+
+
 def _read_numbers(
     href: str, sources: Sequence[BandSource], window: Window, grid: Grid, resampling: Resampling
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
     """Raw numbers ``(band, y, x)`` of one file on ``grid``, and where at least one of the bands is observed."""
+    where = (href, sources[0].access, sources[0].checksum)
     indexes = [source.index for source in sources]
     place = RasterioWindow(window.col, window.row, window.width, window.height)
-    with opened(href) as dataset:
-        try:
-            with _on_grid(dataset, sources, grid, resampling) as view:
-                numbers = view.read(indexes, window=place)
-                return numbers, _observed(view, numbers, sources, place)
-        except RasterioError as error:
-            raise UnreadableError(
-                f"{href}: pixels at rows {window.row}-{window.row + window.height - 1}, columns {window.col}-"
-                f"{window.col + window.width - 1} cannot be decoded ({_first_line(error)}); fetch the file again"
-            ) from error
+    with _decoding(href, window):
+        if not is_remote(href):
+            with _left_open(*where) as dataset:
+                if _same_pixels(dataset, grid):
+                    numbers = dataset.read(indexes, window=place)
+                    return numbers, _observed(dataset, numbers, sources, place)
+        # Off the grid each thread has its own, because interpolation is worth more than one.
+        with opened(*where) as dataset, _on_grid(dataset, sources, grid, resampling) as view:
+            numbers = view.read(indexes, window=place)
+            return numbers, _observed(view, numbers, sources, place)
+
+
+@contextmanager
+def _decoding(href: str, window: Window) -> Iterator[None]:
+    try:
+        yield
+    except RasterioError as error:
+        raise UnreadableError(
+            f"{href}: pixels at rows {window.row}-{window.row + window.height - 1}, columns {window.col}-"
+            f"{window.col + window.width - 1} cannot be decoded ({_first_line(error)}); fetch the file again"
+        ) from error
 
 
 @contextmanager
@@ -243,13 +398,14 @@ def observed_numbers(numbers: NDArray[np.generic], nodata: float | None) -> NDAr
 def _same_pixels(dataset: rasterio.DatasetReader, grid: Grid) -> bool:
     if (dataset.height, dataset.width) != tuple(grid.shape):
         return False
-    return grid.same_pixels(Grid(_portable_crs(dataset), dataset.transform, grid.shape))
+    return grid.same_pixels(Grid(_portable_crs(dataset.crs), dataset.transform, grid.shape))
 
 
-def _portable_crs(dataset: rasterio.DatasetReader) -> str:
+@lru_cache(maxsize=64)
+def _portable_crs(crs: CRS) -> str:
     """``EPSG:n`` where the CRS has a code, else WKT: short, and equal for equal systems."""
-    code = dataset.crs.to_epsg()
-    return f"EPSG:{code}" if code else str(dataset.crs.to_wkt())
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else str(crs.to_wkt())
 
 
 def _first_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ from aisf_geo.domain.grid import Grid
 from aisf_geo.domain.period import Period
 from aisf_geo.domain.sensors import QualityScheme
 from aisf_geo.errors import BandError
+from aisf_geo.ingest.access import LOCAL, Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class BandSource:
         scale: physical value = ``number * scale + offset``.
         nodata: number that means "not observed" in this band, or None.
         masked: the file's own mask or alpha band says what was observed; False where that band is imagery.
+        access: where the href may lead.
+        checksum: multihash of the file that its catalogue states, if any.
     """
 
     href: str
@@ -28,6 +31,8 @@ class BandSource:
     offset: float = 0.0
     nodata: float | None = None
     masked: bool = True
+    access: Access = LOCAL
+    checksum: str | None = None
 
 
 @dataclass(frozen=True)

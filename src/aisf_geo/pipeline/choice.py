@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aisf_geo.domain.grid import Grid, Window
 from aisf_geo.domain.legend import Legend
 from aisf_geo.domain.tiling import Block
-from aisf_geo.errors import BandError, UsageError
+from aisf_geo.errors import AisfGeoError, BandError, UsageError
 from aisf_geo.ingest.scene import Scene
 from aisf_geo.pipeline.identity import numpy_identity
 from aisf_geo.pipeline.mapper import BlockMap
-from aisf_geo.pipeline.work import CountTask, View, count_block
+from aisf_geo.pipeline.work import CountTask, View, count_block, lost_count
 from aisf_geo.recipe import Segment
 from aisf_geo.segment.card import ModelCard, find_model
+from aisf_geo.segment.domain import Look, doubts, look_at, windows
 from aisf_geo.segment.interpreter import Interpreter
 from aisf_geo.segment.resident import ResidentModel
 from aisf_geo.segment.spectral import BINS, Index, Method, SpectralInterpreter, Threshold, automatic_threshold, fit
-from aisf_geo.shipped import shipped
+from aisf_geo.settings import usable_cores
+from aisf_geo.shipped import own_models, shipped
+
+#: Key of what was settled for a scene under which its reader is warned.
+WARNINGS = "warnings"
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """With what a network is run; an index needs none of it."""
+    """With what a network is run; an index needs none of it.
+
+    Attributes:
+        workers: processes on this machine that share its cores.
+    """
 
     runtime: str = "auto"
     precision: str | None = None
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class Choice(Protocol):
 
     Attributes:
         name: method or model.
-        legend: its classes, under the names and roles the recipe gives them.
+        heads: name and legend of each of its answers, the main one first, under the names and roles of the recipe.
         source: where the method is written down, for people.
     """
 
@@ -58,8 +70,8 @@ class Choice(Protocol):
         ...
 
     @property
-    def legend(self) -> Legend:
-        """Its classes."""
+    def heads(self) -> Mapping[str, Legend]:
+        """Name and legend of each head, the main one first."""
         ...
 
     @property
@@ -79,6 +91,10 @@ class Choice(Protocol):
 
     def block_px(self, requested: int) -> int:
         """The side of a block that suits it."""
+        ...
+
+    def overlap_factor(self, grid: Grid, cores: Sequence[Window], /) -> float | None:
+        """Network-input pixels for each output pixel; None where there is no network."""
         ...
 
     def identity(self) -> dict[str, Any]:
@@ -105,6 +121,11 @@ class IndexChoice:
         return self.method.name
 
     @property
+    def heads(self) -> Mapping[str, Legend]:
+        """One, under the method's name."""
+        return {self.method.name: self.legend}
+
+    @property
     def source(self) -> str:
         """Index and paper."""
         return f"{self.index.name} above a threshold ({self.index.source})"
@@ -116,12 +137,15 @@ class IndexChoice:
 
     @property
     def seconds_per_mpx(self) -> float:
-        """One worker, 1,024 px blocks: ``benchmarks/segment.py`` on two shared cores, 2026-11-22."""
-        return 1 / 6.0
+        """Of one core, 1,024 px blocks: ``benchmarks/segment.py``, 2026-11-29; two cores take about half."""
+        return 0.12
 
     def block_px(self, requested: int) -> int:
         """Any size will do."""
         return requested
+
+    def overlap_factor(self, _grid: Grid, _cores: Sequence[Window], /) -> None:
+        """There is no network."""
 
     def identity(self) -> dict[str, Any]:
         """That of numpy."""
@@ -136,7 +160,7 @@ class IndexChoice:
             histogram: NDArray[np.int64] = np.zeros(BINS, np.int64)
             tasks = [CountTask(scene.view, block, self.index) for block in scene.lattice]
             unread = 0
-            for counts in scene.mapper(count_block, tasks):
+            for counts in scene.mapper(count_block, tasks, lost_count):
                 if counts is None:
                     unread += 1
                 else:
@@ -162,9 +186,9 @@ class ModelChoice:
         return self.card.name
 
     @property
-    def legend(self) -> Legend:
-        """The main head's classes."""
-        return self.card.heads[0].legend
+    def heads(self) -> Mapping[str, Legend]:
+        """Those of the card."""
+        return {head.name: head.legend for head in self.card.heads}
 
     @property
     def source(self) -> str:
@@ -173,8 +197,8 @@ class ModelChoice:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """In the network's order."""
-        return self.card.band_names
+        """In the network's order, optional ones left out where the scene lacks them."""
+        return self.resident.bands
 
     @property
     def seconds_per_mpx(self) -> float | None:
@@ -185,14 +209,30 @@ class ModelChoice:
         """The multiple of the stride nearest to ``requested``: such blocks share no patch."""
         return max(1, round(requested / self.card.stride_px)) * self.card.stride_px
 
+    def overlap_factor(self, grid: Grid, cores: Sequence[Window], /) -> float:
+        """Of the lattice of patches over these cores."""
+        given = sum(self.resident.network_px(core, grid) for core in cores)
+        return round(given / max(1, sum(core.height * core.width for core in cores)), 4)
+
     def identity(self) -> dict[str, Any]:
         """That of the session."""
         return self.resident.identity()
 
-    def settle(self, _scene: Unsettled, /) -> tuple[Interpreter, str]:
-        """Nothing is measured: the card settled everything."""
+    def settle(self, scene: Unsettled, /) -> tuple[Interpreter, str]:
+        """The card settled everything; what is found is whether the scene looks like the training imagery."""
         used = {"runtime": self.resident.runtime, "precision": self.resident.precision}
-        return self.resident, json.dumps(used)
+        looks = _looks(scene.view, self.bands) if self.card.domain else []
+        warnings = doubts(self.card, looks, self.bands, scene.view.grid.gsd_m)
+        return self.resident, json.dumps(used | ({WARNINGS: warnings} if warnings else {}))
+
+
+def _looks(view: View, bands: tuple[str, ...]) -> list[Look]:
+    """A few windows of a scene; blocks that cannot be read say so themselves."""
+    found = []
+    for window in windows(view.grid):
+        with suppress(AisfGeoError):
+            found.append(look_at(view.load(bands, window), bands))
+    return [look for look in found if look is not None]
 
 
 def choose(segment: Segment, scene: Scene, means: Means) -> Choice:
@@ -200,24 +240,35 @@ def choose(segment: Segment, scene: Scene, means: Means) -> Choice:
 
     Raises:
         BandError: the scene lacks a band it needs, or its values are of another kind.
-        UsageError: no such method or model, or the runtime cannot run it.
+        UsageError: no such method or model, the runtime cannot run it, or a method was given one.
     """
     if segment.model is not None:
-        return _model(segment.model, scene, means)
+        return _model(segment.model, scene, means, segment.probabilities)
+    if (means.runtime, means.precision) != ("auto", None):
+        raise UsageError(
+            f"segment: --runtime and --precision are of a model, method {segment.method!r} runs none; leave them out"
+        )
     method, index, fixed = fit(segment.method or "", scene.band_names, segment.threshold)
     return IndexChoice(method, index, fixed, _vouched(method, segment))
 
 
-def _model(name: str, scene: Scene, means: Means) -> ModelChoice:
-    from aisf_geo.segment.runtime import resolve_runtime, usable_cores
+def _model(name: str, scene: Scene, means: Means, probabilities: bool) -> ModelChoice:
+    from aisf_geo.segment.runtime import resolve_runtime
 
-    card = find_model(name, [shipped("models")])
-    scene.require(card.band_names, f"model {name!r}")
+    card = find_model(name, [own_models(), shipped("models")])
+    bands = card.usable_bands(scene.band_names, f"model {name!r} on scene {scene.id}")
     if (card.scale == "reflectance") != scene.reflectance:
         found = "reflectances" if scene.reflectance else "uncalibrated numbers"
         raise BandError(f"model {name!r} needs {card.scale} values, scene {scene.id} has {found}; use another model")
+    if probabilities and card.detection:
+        raise UsageError(
+            f"probabilities: model {name!r} detects objects and decides no pixels; leave --probabilities out"
+        )
     runtime, precision = resolve_runtime(card, means.runtime, means.precision)
-    return ModelChoice(card, ResidentModel(card.folder, card.version, runtime, precision, usable_cores()))
+    # Of torch the threads decide the last bits, so that they must not follow the number of workers.
+    threads = usable_cores() if runtime == "torch" else max(1, usable_cores() // means.workers)
+    how = (runtime, precision, threads, bands, probabilities)
+    return ModelChoice(card, ResidentModel(card.folder, card.version, *how))
 
 
 def _vouched(method: Method, segment: Segment) -> Legend:
@@ -228,13 +279,13 @@ def _vouched(method: Method, segment: Segment) -> Legend:
     return Legend(method.legend.name, (replace(other, name=f"not {name}"), renamed))
 
 
-def one_legend(choices: Iterable[Choice]) -> Legend:
-    """The legend all scenes share.
+def shared_heads(choices: Iterable[Choice]) -> Mapping[str, Legend]:
+    """The heads and legends all scenes share.
 
     Raises:
         UsageError: they do not.
     """
-    legends = list(dict.fromkeys(choice.legend for choice in choices))
-    if len(legends) > 1:
-        raise UsageError(f"segment: the scenes would get {len(legends)} different legends; use one method or model")
-    return legends[0]
+    different = list(dict.fromkeys(tuple(choice.heads.items()) for choice in choices))
+    if len(different) > 1:
+        raise UsageError(f"segment: the scenes would get {len(different)} different legends; use one method or model")
+    return dict(different[0])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aisf_geo.domain.grid import Window
+from aisf_geo.domain.grid import Grid, Window
 from aisf_geo.domain.legend import NOT_OBSERVED, UNKNOWN
 from aisf_geo.domain.provenance import MADE_BY
 from aisf_geo.domain.tiling import blocks
@@ -154,21 +154,22 @@ def clearing_colours(later: int) -> dict[int, tuple[int, int, int]]:
     }
 
 
-def cleared_in_zones(clearing: Path, dates: ClearingDates, zones: Sequence[Zone]) -> list[tuple[ClearedArea, ...]]:
-    """For each zone, the cumulative cleared area on each date after the baseline year."""
-    grid = dates.baseline[0].grid
+def clearing_accounts(clearing: Path, grid: Grid, zones: Sequence[Zone]) -> list[ZoneAreas]:
+    """Area of each code of the clearing map in each zone."""
     areas = start_zones(zones, grid)
     for block in blocks(grid):
         add_window(areas, zones, grid, block.core, read_pixels(clearing, block.core))
-    return [_cumulative(account, dates) for account in areas]
+    return areas
 
 
-def _cumulative(account: ZoneAreas, dates: ClearingDates) -> tuple[ClearedArea, ...]:
+def cumulative(account: ZoneAreas, dates: ClearingDates) -> tuple[ClearedArea, ...]:
+    """The cumulative cleared area of a zone on each date after the baseline year."""
     by_date = [account.by_code.get(k, 0.0) for k in range(1, len(dates.later) + 1)]
     baseline_m2 = account.by_code.get(STANDING, 0.0) + account.by_code.get(UNCONFIRMED, 0.0) + sum(by_date)
     followed_m2 = account.observed_m2 - account.by_code.get(UNCONFIRMED, 0.0)
+    ids = tuple(item.id for item in dates.baseline + dates.later)
     points, total = [], 0.0
     for item, area in zip(dates.later, by_date, strict=True):
         total += area
-        points.append(ClearedArea(item.id, item.period, total, baseline_m2, followed_m2, account.zone_m2))
+        points.append(ClearedArea(ids, item.period, total, baseline_m2, followed_m2, account.zone_m2))
     return tuple(points)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from aisf_geo.errors import BandError
+from aisf_geo.errors import BandError, UsageError
 from aisf_geo.ingest.scene import Scene
 from aisf_geo.segment.card import find_model, list_models, load_card
 from aisf_geo.segment.spectral import METHODS, Method, method
-from aisf_geo.shipped import shipped
+from aisf_geo.shipped import model_folders
 
 
 def describe_scene(scene: Scene) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def describe_methods() -> list[dict[str, Any]]:
         {"name": m.name, "kind": "index", "classes": ", ".join(c.name for c in m.legend.classes)}
         for m in METHODS.values()
     ]
-    cards = [load_card(folder) for folder in list_models([shipped("models")]).values()]
+    cards = [load_card(folder) for folder in list_models(model_folders()).values()]
     return methods + [
         {"name": c.name, "kind": "network", "classes": ", ".join(k.name for k in c.heads[0].legend.classes)}
         for c in cards
@@ -59,9 +59,11 @@ def describe_method(name: str) -> dict[str, Any]:
     Raises:
         UsageError: there is none of that name.
     """
-    if name not in METHODS and name in list_models([shipped("models")]):
-        card = find_model(name, [shipped("models")])
-        return card.model_dump(mode="json", exclude={"folder"})
+    if name not in METHODS:
+        models = list_models(model_folders())
+        if name not in models:
+            raise UsageError(f"models: asked for {name!r}, known are {', '.join([*METHODS, *models])}")
+        return find_model(name, model_folders()).model_dump(mode="json", exclude={"folder"})
     known = method(name)
     return {
         "name": known.name,

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,24 @@ import shapely
 
 from aisf_geo.domain.grid import Grid
 from aisf_geo.domain.indicator import IndicatorValue
-from aisf_geo.domain.legend import UNKNOWN, Legend, Role
+from aisf_geo.domain.legend import UNKNOWN, Legend
 from aisf_geo.domain.tiling import blocks
 from aisf_geo.errors import RecipeError
 from aisf_geo.indicators import registry
 from aisf_geo.indicators.series import ClearedArea, Observation, ZoneSeries
-from aisf_geo.indicators.zonal import Zone, ZoneAreas, add_window, start_zones
-from aisf_geo.pipeline.clearing import cleared_in_zones, dates_of, write_clearing
+from aisf_geo.indicators.zonal import Zone, ZoneAreas, add_window, on_grid, start_zones
+from aisf_geo.pipeline.assess import Reference, adopt, references
+from aisf_geo.pipeline.clearing import ClearingDates, clearing_accounts, cumulative, dates_of, write_clearing
 from aisf_geo.pipeline.mapped import MappedItem, legend_of, mapped_items
 from aisf_geo.pipeline.plan import read_zones
+from aisf_geo.pipeline.population import PopulationFile, parse_population, people_in_zones
+from aisf_geo.pipeline.reference import CLEARING
+from aisf_geo.pipeline.transitions import transitions_in_zones
 from aisf_geo.recipe import Recipe, parse_recipe
+from aisf_geo.store.features import write_features
 from aisf_geo.store.files import write_text
 from aisf_geo.store.raster import read_pixels
-from aisf_geo.store.run import RunFolder, write_json
+from aisf_geo.store.run import RunFolder, remember_figures, write_json
 
 #: Columns of indicators.csv: the scalar keys of indicators.json.
 CSV_COLUMNS = (
@@ -48,53 +54,94 @@ CSV_COLUMNS = (
 )
 
 
-def measure(folder: RunFolder, recipe: Recipe, zones: Sequence[Zone]) -> list[IndicatorValue]:
+def measure(
+    folder: RunFolder,
+    recipe: Recipe,
+    zones: Sequence[Zone],
+    sample: Path | None = None,
+    population: Sequence[PopulationFile] = (),
+) -> list[IndicatorValue]:
     """Compute the recipe's indicators from the maps of a run and write them.
 
-    The zones are given in the CRS of the first map.
+    The zones are given in the CRS of the first map; ``sample`` is a labelled sample to take into the run first.
     """
     wanted = [registry.definition(code) for code in recipe.indicators]
     items = mapped_items(folder)
+    if wanted:
+        write_zones(folder.zones, zones, items[0].grid)
     cleared: list[tuple[ClearedArea, ...]] = [()] * len(zones)
     if recipe.clearing is not None:
-        dates = dates_of(items, recipe.clearing)
-        cleared = cleared_in_zones(write_clearing(folder, dates, recipe.clearing.clear_dates), dates, zones)
-    observed = [observe(item, zones, items[0].grid) for item in items] if wanted else []
+        write_clearing(folder, dates_of(items, recipe.clearing), recipe.clearing.clear_dates)
+    if sample is not None:
+        adopt(folder, sample)
+    sampled = references(folder)
+    if recipe.clearing is not None:
+        cleared = _cleared(folder, dates_of(items, recipe.clearing), zones, sampled.get(CLEARING))
+    observed = [observe(item, zones, items[0].grid, sampled.get(item.id)) for item in items] if wanted else []
+    people = people_in_zones(population, zones, items[0].grid)
+    happened = None
+    if any(what.needs_transitions for what in wanted):
+        happened = transitions_in_zones(items, zones, items[0].grid, recipe.min_coverage)
     models = tuple(dict.fromkeys(item.method for item in items))
     values = []
     for place, zone in enumerate(zones):
         seen = tuple(of_item[place] for of_item in observed)
         outside = not shapely.intersects(zone.geometry, shapely.box(*items[0].grid.bounds))
-        series = ZoneSeries(zone.id, zone.name, seen, cleared[place], outside)
+        moved = happened[place] if happened else None
+        series = ZoneSeries(zone.id, zone.name, seen, cleared[place], outside, people[place], moved)
         for what in wanted:
             values += registry.evaluate(what, series, recipe.min_coverage, models, folder.read_run()["plan_digest"])
+    credits_ = tuple(dict.fromkeys(source.attribution for source in recipe.sources))
+    values = [replace(v, provenance=replace(v.provenance, attribution=credits_)) for v in values]
     write_indicators(folder, values)
     return values
 
 
-def observe(item: MappedItem, zones: Sequence[Zone], known: Grid) -> list[Observation]:
+def _cleared(
+    folder: RunFolder, dates: ClearingDates, zones: Sequence[Zone], sampled: Reference | None
+) -> list[tuple[ClearedArea, ...]]:
+    """The clearing series of each zone; a reference sample belongs to its last date."""
+    series = []
+    path, grid = folder.change / "clearing" / "clearing.tif", dates.baseline[0].grid
+    for zone, account in zip(zones, clearing_accounts(path, grid, zones), strict=True):
+        points = cumulative(account, dates)
+        earlier = "the reference sample was labelled by the state on the last date"
+        if sampled is not None:
+            sample, why = sampled.in_zone(zone, account)
+            last = replace(points[-1], sample=sample, no_sample=why)
+            points = (*(replace(p, no_sample=earlier) for p in points[:-1]), last)
+        series.append(points)
+    return series
+
+
+def observe(
+    item: MappedItem, zones: Sequence[Zone], known: Grid, sampled: Reference | None = None
+) -> list[Observation]:
     """The class areas of one map in each zone, zones given in the CRS of ``known``."""
     grid, placed = item.grid, on_grid(zones, known, item.grid)
     areas = start_zones(placed, grid)
     for block in blocks(grid):
         add_window(areas, placed, grid, block.core, read_pixels(item.labels, block.core))
     legend = legend_of(item.labels)
-    return [observation(item, account, legend) for account in areas]
+    seen = [observation(item, account, legend) for account in areas]
+    if sampled is None:
+        return seen
+    found = [sampled.in_zone(zone, account) for zone, account in zip(placed, areas, strict=True)]
+    return [replace(o, sample=sample, no_sample=why) for o, (sample, why) in zip(seen, found, strict=True)]
 
 
-def on_grid(zones: Sequence[Zone], known: Grid, grid: Grid) -> Sequence[Zone]:
-    """The zones in the CRS of another grid."""
-    if known.pyproj_crs == grid.pyproj_crs:
-        return zones
+def write_zones(path: Path, zones: Sequence[Zone], known: Grid) -> None:
+    """Write the zones as GeoJSON: a value that names a zone can be drawn where it holds."""
     import geopandas
 
-    moved = geopandas.GeoSeries([z.geometry for z in zones], crs=known.pyproj_crs).to_crs(grid.pyproj_crs)
-    return [Zone(z.id, z.name, g) for z, g in zip(zones, moved, strict=True)]
+    columns = {"zone": [z.id for z in zones], "zone_name": [z.name for z in zones]}
+    placed = geopandas.GeoDataFrame(columns, geometry=[z.geometry for z in zones], crs=known.pyproj_crs)
+    write_features(path, placed)
 
 
 def observation(item: MappedItem, account: ZoneAreas, legend: Legend) -> Observation:
     """The account of one zone and map by what its classes stand for."""
-    by_role: dict[Role, float] = {c.role: 0.0 for c in legend.classes}
+    by_role: dict[str, float] = {c.role: 0.0 for c in legend.classes}
     for c in legend.classes:
         by_role[c.role] += account.by_code.get(c.code, 0.0)
     return Observation(item.id, item.period, by_role, account.by_code.get(UNKNOWN, 0.0), account.zone_m2)
@@ -109,6 +156,7 @@ def write_indicators(folder: RunFolder, values: Sequence[IndicatorValue]) -> Non
     writer.writeheader()
     writer.writerows(_flat(row) for row in rows)
     write_text(folder.indicators.with_suffix(".csv"), stream.getvalue())
+    remember_figures(folder)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +175,7 @@ def read_indicators(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 def measure_again(
-    path: Path, zones: Path, id_column: str | None, name_column: str | None
+    path: Path, zones: Path, id_column: str | None, name_column: str | None, population: Sequence[str] = ()
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Compute the indicators of a finished run for other zones; returns what to know of the zones, and the values.
 
@@ -144,4 +192,22 @@ def measure_again(
         )
     warnings: list[str] = []
     placed = read_zones(zones, id_column, name_column, mapped_items(folder)[0].grid, warnings)
-    return warnings, [value.as_json() for value in measure(folder, recipe, placed)]
+    files = [parse_population(text) for text in population]
+    values = measure(folder, recipe, placed, population=files)
+    return warnings, [value.as_json() for value in values]
+
+
+def assess_run(path: Path, labelled: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Take a labelled sample into a run and compute its indicators again; returns what it says of the map, and values.
+
+    Raises:
+        DataError: the folder is not a run.
+        UsageError: the sample has no answers, or those of another map.
+    """
+    folder = RunFolder(path)
+    recipe = parse_recipe(folder.read_run()["recipe"], "in run.json")
+    summary = adopt(folder, labelled)
+    if not recipe.indicators:
+        return summary, []
+    zones = read_zones(folder.zones, "zone", "zone_name", mapped_items(folder)[0].grid, [])
+    return summary, [value.as_json() for value in measure(folder, recipe, zones)]

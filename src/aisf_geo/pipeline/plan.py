@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,22 @@ import shapely
 
 from aisf_geo.domain.grid import Grid, Window
 from aisf_geo.domain.legend import Legend
+from aisf_geo.domain.licence import is_settled
 from aisf_geo.domain.provenance import sha256_json
 from aisf_geo.domain.tiling import Block, blocks
 from aisf_geo.errors import GridError, RecipeError, UsageError
 from aisf_geo.indicators import registry
 from aisf_geo.indicators.zonal import Zone
+from aisf_geo.ingest.access import Access
 from aisf_geo.ingest.area_of_interest import AreaOfInterest, area_from_bbox, area_from_file, read_polygons
 from aisf_geo.ingest.catalog import Hints, open_catalog
 from aisf_geo.ingest.cube import CubeSource, cube_of
 from aisf_geo.ingest.quality import SHADOW_BANDS, SNOW_BAND, VISIBLE, CloudScreen
 from aisf_geo.ingest.scene import Scene
-from aisf_geo.pipeline.choice import Choice, Means, choose, one_legend
+from aisf_geo.pipeline.choice import Choice, Means, ModelChoice, choose, shared_heads
 from aisf_geo.pipeline.work import View
-from aisf_geo.recipe import Recipe
+from aisf_geo.recipe import Recipe, Source
+from aisf_geo.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,27 @@ class RunPlan:
     Attributes:
         zones: in the CRS of the first item's grid; one whole-image zone where the recipe names none.
         warnings: what the reader of the outputs must know, in plain sentences.
+        missing: scenes a catalogue lists and nobody delivers, with the reason.
+        where: the area that took the place of the recipe's own, if any.
+        growing: more scenes will come; figures that cannot be computed yet are left out.
     """
 
     recipe: Recipe
     items: tuple[ItemPlan, ...]
     zones: tuple[Zone, ...]
     warnings: tuple[str, ...]
+    missing: Mapping[str, str] = field(default_factory=dict)
+    where: Where | None = None
+    growing: bool = False
+
+    def asked(self, out: Path) -> dict[str, Any]:
+        """What run.json must hold, beside the recipe, to ask the same again: paths relative to the run folder."""
+        aoi = self.where.file if self.where else None
+        return {
+            "recipe_folder": os.path.relpath(self.recipe.folder, out),
+            "aoi": os.path.relpath(aoi, out) if aoi else None,
+            "bbox": list(self.where.bbox) if self.where and self.where.bbox else None,
+        }
 
     @property
     def digest(self) -> str:
@@ -108,13 +127,27 @@ class RunPlan:
         return cube if cube is not None and _tests_shadow(self.recipe, cube) else None
 
     @property
+    def heads(self) -> Mapping[str, Legend]:
+        """Name and legend of each head of the label maps, the main one first."""
+        return shared_heads(item.choice for item in self.items)
+
+    @property
+    def detects(self) -> bool:
+        """True where objects are detected: they are the features of the main head."""
+        return any(isinstance(item.choice, ModelChoice) and item.choice.card.detection for item in self.items)
+
+    @property
     def legend(self) -> Legend:
-        """The legend of the label maps."""
-        return one_legend(item.choice for item in self.items)
+        """The main head's legend."""
+        return next(iter(self.heads.values()))
 
     def blocks_of(self, item: ItemPlan) -> list[Block]:
         """The blocks of an item, of the size that suits what it is interpreted with."""
         return item.blocks(item.choice.block_px(self.recipe.segment.block_px))
+
+    def overlap_factor(self, item: ItemPlan) -> float | None:
+        """Network-input pixels for each output pixel of an item; None where there is no network."""
+        return item.choice.overlap_factor(item.view.grid, [block.core for block in self.blocks_of(item)])
 
     def item(self, item_id: str) -> ItemPlan:
         """The plan of one item."""
@@ -124,21 +157,26 @@ class RunPlan:
         """What a dry run prints: blocks, bytes read and a rough time."""
         items = [(i, self.blocks_of(i)) for i in self.items]
         pace = self.items[0].choice.seconds_per_mpx
-        pixels = sum(b.core.height * b.core.width for _, cut in items for b in cut)
+        sizes = [sum(b.core.height * b.core.width for b in cut) for _, cut in items]
+        given = sum(size * (self.overlap_factor(i) or 1) for size, (i, _) in zip(sizes, items, strict=True))
         return {
             "recipe": self.recipe.name,
             "items": [{"id": i.id, "blocks": len(cut), "shape": list(i.grid.shape)} for i, cut in items],
             "blocks": sum(len(cut) for _, cut in items),
-            "pixels": pixels,
-            "estimated_bytes_read": pixels * 2 * len(self.items[0].choice.bands),
-            "estimated_seconds_one_worker": None if pace is None else round(pixels / 1e6 * pace, 3),
+            "pixels": sum(sizes),
+            "estimated_bytes_read": sum(sizes) * 2 * len(self.items[0].choice.bands),
+            "estimated_seconds_one_worker": None if pace is None else round(given / 1e6 * pace, 3),
             "zones": [zone.id for zone in self.zones],
             "warnings": list(self.warnings),
         }
 
 
-def plan_run(recipe: Recipe, where: Where | None = None, means: Means | None = None) -> RunPlan:
+def plan_run(
+    recipe: Recipe, where: Where | None = None, means: Means | None = None, *, growing: bool = False
+) -> RunPlan:
     """The plan of a recipe; ``where`` takes the place of the recipe's own area.
+
+    A ``growing`` series may still lack the dates its figures need.
 
     Raises:
         NoDataError: no scene.
@@ -147,12 +185,14 @@ def plan_run(recipe: Recipe, where: Where | None = None, means: Means | None = N
         RecipeError: an unknown indicator, or one the method's classes cannot answer.
     """
     means = means or Means()
+    given = where
     where = where or Where(file=recipe.resolve(recipe.area) if recipe.area else None)
-    found = [(scene, source) for source in recipe.sources for scene in _scenes(recipe, source)]
+    warnings: list[str] = []
+    missing: dict[str, str] = {}
+    found = [(scene, source) for source in recipe.sources for scene in _scenes(recipe, source, warnings, missing)]
     _refuse_repeated_ids([scene for scene, _ in found])
     series = recipe.clearing is not None
     cube = cube_of([scene for scene, _ in found], recipe.segment.block_px) if series else None
-    warnings: list[str] = []
     items = []
     for scene, source in found:
         choice = choose(recipe.segment, scene, means)
@@ -166,8 +206,16 @@ def plan_run(recipe: Recipe, where: Where | None = None, means: Means | None = N
             f"no test for missed shadows: it needs reflectance in {' and '.join(SHADOW_BANDS)} in every scene"
         )
     zones = _zones(recipe, items[0].grid, warnings)
-    plan = RunPlan(recipe, tuple(items), zones, tuple(dict.fromkeys(warnings)))
+    plan = RunPlan(recipe, tuple(items), zones, tuple(dict.fromkeys(warnings)), missing, given, growing)
     _check_indicators(plan)
+    sample = recipe.reference_sample
+    if sample and not recipe.resolve(sample).is_file():
+        raise RecipeError(
+            f"reference_sample: no file {recipe.resolve(sample)}; give the labelled file of `aisf-geo sample`"
+        )
+    if not growing:
+        check_question(plan)
+    _check_vectors(plan)
     return plan
 
 
@@ -176,10 +224,23 @@ def _tests_shadow(recipe: Recipe, cube: CubeSource) -> bool:
     return recipe.clouds.shadow and able
 
 
-def _scenes(recipe: Recipe, source: Any) -> list[Scene]:
-    location = recipe.resolve(source.path)
+def _scenes(recipe: Recipe, source: Source, warnings: list[str], missing: dict[str, str]) -> list[Scene]:
+    """The scenes of one source; what its reader must know is added to ``warnings`` and ``missing``."""
     period = recipe.period.as_period() if recipe.period else None
-    return open_catalog(location, Hints(source.bands, source.sensor)).scenes(period)
+    access = Access(source.hosts, Settings.from_environment().private_hosts)
+    if not is_settled(source.licence, source.allowed_use):
+        warnings.append(f"what the licence of the imagery allows ({source.licence}) is not known: read it first")
+    if source.stac_api is None:
+        location = recipe.resolve(source.path or "")
+        return open_catalog(location, Hints(source.bands, source.sensor), access).scenes(period)
+    from aisf_geo.ingest.search import Search, StacApiCatalog
+
+    catalog = StacApiCatalog(Search(**source.stac_api.model_dump()), access)
+    scenes = catalog.scenes(period)
+    warnings.extend(catalog.notes)
+    warnings.extend(f"scene {name} is missing: {why}" for name, why in catalog.missing.items())
+    missing.update(catalog.missing)
+    return scenes
 
 
 def _refuse_repeated_ids(scenes: Sequence[Scene]) -> None:
@@ -252,13 +313,29 @@ def _overlaps(zones: Sequence[Zone], placed: geopandas.GeoSeries) -> list[str]:
     return found
 
 
+def _check_vectors(plan: RunPlan) -> None:
+    recipe = plan.recipe
+    if recipe.vectorise.pmtiles:
+        from aisf_geo.store.features import tiling_program
+
+        tiling_program()
+    if recipe.buildings or recipe.roads or recipe.cells:
+        # The compiled tracer takes half a second to load, which a plan without vectors need not wait for.
+        from aisf_geo.pipeline.buildings import check_vectors
+
+        check_vectors(plan)
+
+
 def _check_indicators(plan: RunPlan) -> None:
     roles = {c.role for c in plan.legend.classes}
     for code in plan.recipe.indicators:
         what = registry.definition(code)
-        if what.role not in roles:
+        missing = [role for role in what.roles if role not in roles]
+        if what.compute is None:
+            raise RecipeError(f"indicators: {what.formula} cannot be computed from label maps; see docs/indicators")
+        if missing:
             raise RecipeError(
-                f"indicators: {what.formula} needs a class that counts as {what.role!r}; its classes count as "
+                f"indicators: {what.formula} needs a class that counts as {missing[0]!r}; its classes count as "
                 f"{', '.join(sorted(roles))}. Set segment.counts_as if the method's class may stand for it"
             )
         undated = [item.id for item in plan.items if item.view.scene.period is None]
@@ -268,6 +345,14 @@ def _check_indicators(plan: RunPlan) -> None:
             )
         if what.needs_clearing and plan.recipe.clearing is None:
             raise RecipeError(f"indicators: {what.formula} needs the section 'clearing' in the recipe")
+
+
+def check_question(plan: RunPlan) -> None:
+    """Check that the scenes there are can answer what is asked over time.
+
+    Raises:
+        RecipeError: no scene in the baseline year, or none after it.
+    """
     clearing = plan.recipe.clearing
     if clearing is not None:
         years = sorted({i.view.scene.period.start.year for i in plan.items if i.view.scene.period})

@@ -7,7 +7,10 @@ import json
 import pystac
 
 from aisf_geo.ingest.read import read_header
+from aisf_geo.pipeline.audience import homes_to_hide
+from aisf_geo.pipeline.features import ACCOUNT
 from aisf_geo.pipeline.identity import versions
+from aisf_geo.pipeline.imagery import publish_imagery
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
 from aisf_geo.pipeline.segment import SETTLED, outcome
 from aisf_geo.store.ledger import open_ledger
@@ -16,21 +19,25 @@ from aisf_geo.store.stac import ItemRecord, item_of, write_collection, write_ite
 
 
 def publish_item(plan: RunPlan, item: ItemPlan, folder: RunFolder) -> None:
-    """Write the STAC item of one interpreted scene."""
+    """Write the picture and the STAC item of one interpreted scene."""
+    publish_imagery(item, folder)
     with open_ledger(folder.ledger) as ledger:
         account = outcome(item.id, ledger, computed=0)
         settled = json.loads(ledger.fact(item.id, SETTLED) or "{}")
+        vectors = json.loads(ledger.fact(item.id, ACCOUNT) or "{}")
     out = folder.item(item.id)
+    shows_homes = any(homes_to_hide(plan.recipe, legend, item.grid).in_pixels for legend in plan.heads.values())
     record = ItemRecord(
         id=item.id,
         collection=plan.recipe.name,
         grid=item.grid,
         period=item.view.scene.period,
-        legend=plan.legend,
+        heads=plan.heads,
         method={
             "name": item.choice.name,
             "version": read_header(str(out.labels)).tags["METHOD_VERSION"],
             "settled": settled,
+            "overlap_factor": plan.overlap_factor(item),
             "source": item.choice.source,
         },
         coverage=account.coverage,
@@ -38,6 +45,9 @@ def publish_item(plan: RunPlan, item: ItemPlan, folder: RunFolder) -> None:
         attribution=item.attribution,
         licence=item.licence,
         software=versions(),
+        account=vectors,
+        audience=plan.recipe.audience,
+        raster_audience="internal" if shows_homes else plan.recipe.audience,
     )
     write_item(item_of(record, out.path), out.stac)
 

@@ -10,31 +10,36 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from aisf_geo.domain.grid import Grid
-from aisf_geo.domain.legend import NOT_OBSERVED
+from aisf_geo.domain.legend import NOT_OBSERVED, UNKNOWN
 from aisf_geo.domain.period import Period
 from aisf_geo.domain.provenance import MADE_BY
 from aisf_geo.errors import UnreadableError
 from aisf_geo.indicators import registry
-from aisf_geo.indicators.zonal import Zone
-from aisf_geo.ingest.read import read_thumbnail
+from aisf_geo.indicators.zonal import Zone, on_grid
+from aisf_geo.pipeline.brief import ClassAreas, brief
+from aisf_geo.pipeline.choice import WARNINGS
 from aisf_geo.pipeline.clearing import NO_BASELINE_TREES, STANDING, clearing_colours, clearing_names, dates_of
 from aisf_geo.pipeline.identity import versions
+from aisf_geo.pipeline.imagery import natural_colours
 from aisf_geo.pipeline.mapped import mapped_items
-from aisf_geo.pipeline.measure import on_grid, read_indicators
+from aisf_geo.pipeline.measure import read_indicators
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
-from aisf_geo.pipeline.segment import SETTLED, ItemOutcome
+from aisf_geo.pipeline.segment import SETTLED, ItemOutcome, scene_warnings
+from aisf_geo.store.features import class_areas_m2
 from aisf_geo.store.ledger import open_ledger
 from aisf_geo.store.page import Key, Picture, Point, chart, number, picture, write_page
-from aisf_geo.store.raster import coloured, thumbnail
+from aisf_geo.store.raster import UNKNOWN_COLOUR, coloured, thumbnail
 from aisf_geo.store.run import RunFolder
 
 #: Longest side of the large maps, and of the small ones of each date.
 MAP_PX, DATE_PX = 600, 200
 #: A report shows at most this many dates; all of them are in the run folder.
 MAX_DATES = 24
+#: Zones are numbered on the map up to this many; more numbers would hide it.
+NUMBERED_ZONES = 30
 #: Columns of a table that still fit a printed page.
 ZONES_ACROSS = 5
 
@@ -44,6 +49,7 @@ Rgba = NDArray[np.uint8]
 def write_report(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> None:
     """Write report.html."""
     rows = [_row(row) for row in read_indicators(folder)]
+    unseen = [o.item for o in outcomes if rows and o.coverage < plan.recipe.min_coverage]
     items = [_item(item, outcome, folder) for item, outcome in zip(plan.items, outcomes, strict=True)]
     maps, keys = _maps(plan, folder, outcomes)
     write_page(
@@ -52,8 +58,8 @@ def write_report(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcom
             "title": plan.recipe.title,
             "dates_line": _dates_line(plan),
             "made_by": MADE_BY,
-            "warnings": plan.warnings,
-            "statements": _statements(_latest(rows)),
+            "warnings": [*plan.warnings, *scene_warnings(plan, folder)],
+            "brief": brief(rows, None if rows else _class_areas(plan, folder, outcomes), plan.legend, unseen),
             "maps": maps,
             "keys": keys,
             "charts": _charts(rows),
@@ -61,12 +67,14 @@ def write_report(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcom
             "min_coverage_pct": round(100 * plan.recipe.min_coverage),
             "dates": [_date(plan, i, o, folder) for i, o in zip(plan.items, outcomes, strict=True)][:MAX_DATES],
             "items": items,
+            "numbers": _numbers(plan),
             "sources": [
                 dict(t)
                 for t in dict.fromkeys((("attribution", i.attribution), ("licence", i.licence)) for i in plan.items)
             ],
             "method": "; ".join(dict.fromkeys(f"{i.choice.name}: {i.choice.source}" for i in plan.items)),
             "formulas": [d for d in registry.describe() if d["formula"] in {r["formula"] for r in rows}],
+            "program": f"aisf-geo {versions()['aisf-geo']}",
             "software": ", ".join(f"{k} {v}" for k, v in versions().items()),
             "recipe": plan.recipe.name,
             "digest": plan.digest,
@@ -76,9 +84,10 @@ def write_report(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcom
 
 def _dates_line(plan: RunPlan) -> str:
     days = sorted(i.view.scene.period.start.date().isoformat() for i in plan.items if i.view.scene.period)
+    scenes = "1 scene" if len(plan.items) == 1 else f"{len(plan.items)} scenes"
     if not days:
-        return f"{len(plan.items)} scene(s), acquisition date not stated"
-    return f"{len(plan.items)} scene(s), " + (days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}")
+        return f"{scenes}, acquisition date not stated"
+    return f"{scenes}, " + (days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}")
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
@@ -88,42 +97,6 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     one_day = Period(start, end).is_one_day
     when = start.date().isoformat() if one_day else f"{start.date()} to {(end - timedelta(days=1)).date()}"
     return row | {"interval_text": text, "when": when}
-
-
-def _latest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For each figure and zone the last value that was not withheld, or the last one if all were."""
-    chosen: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for row in rows:
-        key = row["formula"], row["name"], row["zone"]
-        if row["value"] is not None or key not in chosen or chosen[key]["value"] is None:
-            chosen[key] = row
-    return list(chosen.values())
-
-
-def _statements(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For each formula the plain sentences of all zones, and once what to keep in mind."""
-    spoken = []
-    for formula in dict.fromkeys(row["formula"] for row in rows):
-        of_formula = [row for row in rows if row["formula"] == formula]
-        spoken.append(
-            {
-                "sentences": [_sentence(row) for row in of_formula],
-                "caveat": of_formula[0]["caveat"],
-                "proxy": of_formula[0]["proxy"],
-                "unsure": all(row["interval"] is None for row in of_formula),
-            }
-        )
-    return spoken
-
-
-def _sentence(row: dict[str, Any]) -> str:
-    if row["value"] is None:
-        return f"{row['name']}, {row['zone_name']}: withheld, because {row['withheld_reason']}."
-    value = f"{number(row['value'])} {row['unit']}"
-    what = registry.definition(row["formula"])
-    if row["name"] != what.name:
-        return f"{row['name']}, {row['zone_name']}: {value} ({row['when']})."
-    return what.sentence.format(value=value, zone=f"“{row['zone_name']}”", when=row["when"])
 
 
 def _charts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -175,26 +148,45 @@ def _item(item: ItemPlan, outcome: ItemOutcome, folder: RunFolder) -> dict[str, 
     with open_ledger(folder.ledger) as ledger:
         settled = json.loads(ledger.fact(item.id, SETTLED) or "{}")
         failures = [f"block {r.block}: {r.reason}" for r in ledger.blocks(item.id) if r.state == "failed"]
-    period = item.view.scene.period
     return {
         "id": item.id,
-        "acquired": period.start.date().isoformat() if period else "not stated",
+        "acquired": _acquired(item),
         "seen": outcome.coverage,
         "obscured": outcome.obscured_share,
         "missing": max(0.0, 1 - outcome.coverage - outcome.obscured_share),
         "failed": outcome.failed,
         "failures": failures[:5],
-        "settled": settled.get("reason") or ", ".join(f"{k} {v}" for k, v in settled.items()),
+        "settled": settled.get("reason") or ", ".join(f"{k} {v}" for k, v in settled.items() if k != WARNINGS),
     }
 
 
-def _maps(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> tuple[list[Picture], list[Key]]:
-    """Before, after, and what was found between them; for a single scene the image and its classes."""
+def _clear(plan: RunPlan, outcomes: Sequence[ItemOutcome]) -> list[ItemPlan]:
+    """The scenes that show nearly as much as the one that shows most."""
     best = max(o.coverage for o in outcomes)
-    clear = [i for i, o in zip(plan.items, outcomes, strict=True) if o.coverage >= 0.95 * best]
+    return [i for i, o in zip(plan.items, outcomes, strict=True) if o.coverage >= 0.95 * best]
+
+
+def _class_areas(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> ClassAreas | None:
+    """What the last clear scene shows; None where it has no features, or objects, which do not cover the ground."""
+    last = _clear(plan, outcomes)[-1]
+    if folder.item(last.id).objects.exists():
+        return None
+    coverage = next(o.coverage for o in outcomes if o.item == last.id)
+    areas = class_areas_m2(folder.item(last.id).features(".parquet"))
+    return ClassAreas(last.id, _acquired(last), coverage, areas) if areas else None
+
+
+def _acquired(item: ItemPlan) -> str:
+    period = item.view.scene.period
+    return period.start.date().isoformat() if period else "date not stated"
+
+
+def _maps(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> tuple[list[Picture], list[Key]]:
+    """What was found, and the scenes it was found in: the first and the last, or the only one."""
+    clear = _clear(plan, outcomes)
     first, last = clear[0], clear[-1]
     pictures = [
-        _picture(_outlined(_image(item, MAP_PX), plan, item.grid), f"{item.id}: the image")
+        _picture(_outlined(_image(item, MAP_PX), plan, item.grid), f"{item.id}, the image")
         for item in ([first] if first is last else [first, last])
     ]
     clearing = folder.change / "clearing" / "clearing.tif"
@@ -208,11 +200,16 @@ def _maps(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> 
         keys, overlay = [Key(_css(colours[k]), names[k]) for k in shown], table[codes]
         caption = f"Cleared after {plan.recipe.clearing.baseline_year}, over the image of {last.id}"
     else:
-        overlay = coloured(thumbnail(folder.item(last.id).labels, MAP_PX), plan.legend)
-        keys = [Key(_css(c.colour), c.name) for c in plan.legend.classes]
-        caption = f"{last.id}: the classes over the image"
+        labels = thumbnail(folder.item(last.id).labels, MAP_PX)
+        overlay = coloured(labels, plan.legend)
+        keys = [Key(_css(c.colour), c.name) for c in plan.legend.classes if (labels == c.code).any()]
+        if (labels == UNKNOWN).any():
+            keys.append(Key(_css(UNKNOWN_COLOUR), plan.legend.class_name(UNKNOWN)))
+        caption = f"{last.id}, the classes over the image"
     mixed = _over(overlay, _image(last, MAP_PX), 0.75)
-    return [*pictures, _picture(_outlined(mixed, plan, last.grid), caption)], keys
+    across_km = last.grid.gsd_m * last.grid.shape.width / 1000
+    found = _picture(_outlined(mixed, plan, last.grid, numbered=True), f"{caption}; {number(across_km)} km across")
+    return [found, *pictures], keys
 
 
 def _date(plan: RunPlan, item: ItemPlan, outcome: ItemOutcome, folder: RunFolder) -> Picture:
@@ -227,23 +224,12 @@ def _date(plan: RunPlan, item: ItemPlan, outcome: ItemOutcome, folder: RunFolder
 
 
 def _image(item: ItemPlan, longest_px: int) -> Rgba:
-    """The scene in natural colours, stretched between the 2nd and 98th percentile; grey where it has no such bands."""
-    scene = item.view.scene
-    wanted = ("red", "green", "blue")
-    names = wanted if set(wanted) <= set(scene.band_names) else scene.band_names[:1] * 3
+    """The scene in natural colours; small ones enlarged in whole pixels, so that outlines drawn on them stay thin."""
     try:
-        values = read_thumbnail(scene, names, item.view.grid, item.extent, longest_px)
+        rgba = natural_colours(item, longest_px)
     except UnreadableError:
         # The table of scenes says why; a report with a grey picture is better than none.
         return np.full((longest_px, longest_px, 4), 128, np.uint8)
-    seen = np.asarray(np.isfinite(values).all(axis=0))
-    if not seen.any():
-        return np.zeros((*seen.shape, 4), np.uint8)
-    # One stretch for all bands keeps the colours of the ground; clouds must not darken it, hence the percentiles.
-    low, high = np.percentile(values[:, seen], (1, 98))
-    shown = np.nan_to_num((values - low) / max(high - low, 1e-9)).clip(0, 1) ** 0.7
-    rgba = (np.concatenate([shown, seen[None]]).transpose(1, 2, 0) * 255).astype(np.uint8)
-    # Small scenes are enlarged in whole pixels, so that outlines drawn on them stay thin.
     times = max(1, longest_px // max(rgba.shape[:2]))
     return np.asarray(rgba.repeat(times, axis=0).repeat(times, axis=1), np.uint8)
 
@@ -265,20 +251,41 @@ def _over(layer: Rgba, under: Rgba, opacity: float) -> Rgba:
     return np.asarray(mixed.astype(np.uint8))
 
 
-def _outlined(rgba: Rgba, plan: RunPlan, grid: Grid) -> Rgba:
-    """The picture with the outlines of the recipe's zones."""
+def _outlined(rgba: Rgba, plan: RunPlan, grid: Grid, numbered: bool = False) -> Rgba:
+    """The picture with the outlines of the recipe's zones, and their numbers where they are few."""
     if plan.recipe.zones is None:
         return rgba
     canvas = Image.fromarray(rgba)
     pen = ImageDraw.Draw(canvas)
     to_pixel, (height, width) = ~grid.transform, grid.shape
-    for zone in on_grid(plan.zones, plan.items[0].grid, grid):
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        column, row = to_pixel @ (x, y)
+        return column * canvas.width / width, row * canvas.height / height
+
+    zones = on_grid(plan.zones, plan.items[0].grid, grid)
+    for zone in zones:
         for ring in _rings(zone):
-            corners = [to_pixel @ (x, y) for x, y in ring]
-            pen.line(
-                [(c * canvas.width / width, r * canvas.height / height) for c, r in corners], (255, 255, 255, 255), 2
-            )
+            pen.line([place(x, y) for x, y in ring], (255, 255, 255, 255), 2)
+    numbers = _numbers(plan) if numbered else {}
+    for zone in zones:
+        inside = shapely.point_on_surface(shapely.intersection(zone.geometry, shapely.box(*grid.bounds)))
+        if zone.id in numbers and not shapely.is_empty(inside):
+            _badge(pen, place(inside.x, inside.y), str(numbers[zone.id]))
     return np.asarray(canvas)
+
+
+def _numbers(plan: RunPlan) -> dict[str, int]:
+    """The number of each zone on the map and in the table; none where they are too many or the image is the zone."""
+    few = plan.recipe.zones is not None and len(plan.zones) <= NUMBERED_ZONES
+    return {zone.id: i for i, zone in enumerate(plan.zones, 1)} if few else {}
+
+
+def _badge(pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str) -> None:
+    """A number in a disc, black on white, so that it reads on any map."""
+    x, y = at
+    pen.ellipse((x - 15, y - 15, x + 15, y + 15), (255, 255, 255, 255), (28, 35, 33, 255), 2)
+    pen.text(at, text, (28, 35, 33, 255), font=ImageFont.load_default(18), anchor="mm")
 
 
 def _rings(zone: Zone) -> list[list[tuple[float, float]]]:

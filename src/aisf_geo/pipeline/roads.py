@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,11 @@ from aisf_geo.domain.legend import CONFIDENCE_STEPS, NO_CONFIDENCE
 from aisf_geo.errors import GridError, LegendError, OutputError, UnreadableError, UsageError
 from aisf_geo.ingest.read import Header, read_header
 from aisf_geo.pipeline.mapped import LEGEND_TAG, legend_of
-from aisf_geo.store.features import FORMATS, write_features
+from aisf_geo.pipeline.tracing import LabelMap, told
+from aisf_geo.recipe import Roads
+from aisf_geo.store.features import FORMATS, write_features, write_table
 from aisf_geo.store.raster import read_pixels
+from aisf_geo.store.run import ItemFolder
 from aisf_geo.vectorise.roads import RoadGraph, RoadOptions, road_graph
 
 #: Probability from which on a pixel is road where nobody says otherwise.
@@ -63,9 +68,20 @@ def map_roads(
         if path.exists() and not overwrite:
             raise OutputError(f"output {path}: exists; add --overwrite or choose another -o")
     graph, grid = graph_of(source, options, workers)
-    write_features(output, edge_table(graph, grid))
-    write_features(nodes_output, node_table(graph, grid))
-    return summary(graph) | {"output": str(output), "nodes_output": str(nodes_output)}
+    said = summary(graph)
+    about = told(read_header(str(source.mask)).tags) | {"mask": source.mask.name, "account": json.dumps(said)}
+    write_features(output, edge_table(graph, grid), about)
+    write_features(nodes_output, node_table(graph, grid), about)
+    return said | {"output": str(output), "nodes_output": str(nodes_output)}
+
+
+def write_item_roads(asked: Roads, source: LabelMap, out: ItemFolder, tiles: bool) -> dict[str, Any]:
+    """Write the road graph of a map of a run; returns the account by product."""
+    options = RoadOptions(**asked.model_dump(exclude={"head"}))
+    graph, grid = graph_of(RoadSource(source.labels, confidence=source.confidence), options)
+    for name, table in (("roads", edge_table(graph, grid)), ("roads_nodes", node_table(graph, grid))):
+        write_table(partial(out.table, name), table, source.about, tiles)
+    return {"roads": summary(graph)}
 
 
 def graph_of(source: RoadSource, options: RoadOptions, workers: int = 1) -> tuple[RoadGraph, Grid]:

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,25 +19,34 @@ from aisf_geo.domain.tiling import Block, blocks
 from aisf_geo.errors import NoDataError
 from aisf_geo.ingest.cube import median_over_time
 from aisf_geo.ingest.quality import SHADOW_BANDS
-from aisf_geo.pipeline.choice import Unsettled
+from aisf_geo.pipeline.choice import WARNINGS, Unsettled
 from aisf_geo.pipeline.mapped import LEGEND_TAG, legend_json
 from aisf_geo.pipeline.mapper import BlockMap
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
 from aisf_geo.pipeline.work import (
     BlockTask,
+    View,
     block_digest,
     interpret_block,
+    lost_block,
     median_path,
-    read_block,
+    read_objects,
 )
 from aisf_geo.segment.interpreter import Interpreter
-from aisf_geo.store.files import sha256_file
-from aisf_geo.store.ledger import BlockRecord, Ledger
-from aisf_geo.store.raster import Layer, confidence_layer, label_layer, write_cog, write_quicklook
+from aisf_geo.store.arrays import SUFFIX, read_part
+from aisf_geo.store.files import appearing, sha256_file
+from aisf_geo.store.ledger import BlockRecord, Ledger, open_ledger
+from aisf_geo.store.raster import Layer, confidence_layer, label_layer, probabilities_layer, write_cog, write_quicklook
 from aisf_geo.store.run import ItemFolder, RunFolder
 
 #: Fact of the ledger: what was settled for a scene before its blocks, such as the threshold.
 SETTLED = "settled"
+#: Fact of the ledger: what the blocks of a scene rest on.
+BASIS = "basis"
+#: Fact of the ledger: the digests of the finished maps.
+MAPS = "maps"
+#: Maps of a scene that are put together from its blocks at a time; a square of one takes some 40 MB.
+MAPS_AT_A_TIME = 2
 #: Called after each block that was computed, with its record.
 OnBlock = Callable[[BlockRecord], None]
 
@@ -69,7 +79,7 @@ def segment_item(
     """
     item = replace(item, view=replace(item.view, usual=usual_look(plan, folder)))
     out, lattice = folder.item(item.id), plan.blocks_of(item)
-    if _maps_stand(out, item.id, ledger):
+    if _maps_stand(out, item.id, plan, ledger):
         return outcome(item.id, ledger, computed=0)
     interpreter, settled = item.choice.settle(
         Unsettled(item.view, tuple(lattice), ledger.fact(item.id, SETTLED), mapper)
@@ -79,7 +89,7 @@ def segment_item(
     out.blocks.mkdir(parents=True, exist_ok=True)
     done = {r.block for r in ledger.blocks(item.id) if r.digest and r.digest == block_digest(_stored(out, r.block))}
     todo = [BlockTask(item.view, b, interpreter, _stored(out, b.id)) for b in lattice if b.id not in done]
-    for record in mapper(interpret_block, todo):
+    for record in mapper(interpret_block, todo, lost_block):
         ledger.record(record)
         on_block(record)
     _assemble(plan, item, interpreter, out, lattice)
@@ -88,20 +98,24 @@ def segment_item(
         # What the series usually looks like was computed without these; the next run must look again.
         shutil.rmtree(folder.series, ignore_errors=True)
     else:
-        ledger.set_fact(item.id, "maps", json.dumps([sha256_file(out.labels), sha256_file(out.confidence)]))
+        ledger.set_fact(item.id, MAPS, json.dumps(_map_digests(out, plan)))
         shutil.rmtree(out.blocks)
     return result
 
 
 def _start_anew_if(interpreter: Interpreter, item: ItemPlan, out: ItemFolder, ledger: Ledger) -> None:
     """Forget the blocks of a scene that rest on something else than what is settled now."""
-    usual = item.view.usual
-    medians = [sha256_file(median_path(usual, band)) for band in SHADOW_BANDS] if usual else []
-    basis = " ".join([interpreter.version, *medians])
-    if ledger.fact(item.id, "basis") not in (None, basis):
+    basis = basis_of(interpreter, item.view)
+    if ledger.fact(item.id, BASIS) not in (None, basis):
         ledger.forget(item.id)
         shutil.rmtree(out.blocks, ignore_errors=True)
-    ledger.set_fact(item.id, "basis", basis)
+    ledger.set_fact(item.id, BASIS, basis)
+
+
+def basis_of(interpreter: Interpreter, view: View) -> str:
+    """What the blocks of a scene rest on: the interpreter's version, and the look of the series where it counts."""
+    medians = [sha256_file(median_path(view.usual, band)) for band in SHADOW_BANDS] if view.usual else []
+    return " ".join([interpreter.version, *medians])
 
 
 def usual_look(plan: RunPlan, folder: RunFolder) -> Path | None:
@@ -132,24 +146,42 @@ def outcome(item_id: str, ledger: Ledger, computed: int) -> ItemOutcome:
     )
 
 
+def scene_warnings(plan: RunPlan, folder: RunFolder) -> list[str]:
+    """What was found when the scenes were settled that the reader of the outputs must know."""
+    with open_ledger(folder.ledger) as ledger:
+        settled = {item.id: json.loads(ledger.fact(item.id, SETTLED) or "{}") for item in plan.items}
+    return [f"scene {item}: {text}" for item, said in settled.items() for text in said.get(WARNINGS, ())]
+
+
 def _stored(out: ItemFolder, block_id: str) -> Path:
-    return out.blocks / f"{block_id}.npz"
+    return out.blocks / f"{block_id}{SUFFIX}"
 
 
-def _maps_stand(out: ItemFolder, item_id: str, ledger: Ledger) -> bool:
-    """True where the maps of an item were finished and are still the same files."""
-    said = ledger.fact(item_id, "maps")
-    if said is None or not (out.labels.exists() and out.confidence.exists()):
-        return False
-    return bool(json.loads(said) == [sha256_file(out.labels), sha256_file(out.confidence)])
+def _maps_stand(out: ItemFolder, item_id: str, plan: RunPlan, ledger: Ledger) -> bool:
+    """True where the maps of every head were finished and are still the same files, the table of objects included."""
+    digests = _map_digests(out, plan)
+    return None not in digests.values() and ledger.fact(item_id, MAPS) == json.dumps(digests)
+
+
+def _map_digests(out: ItemFolder, plan: RunPlan) -> dict[str, str | None]:
+    """Digest of each file that is assembled from blocks; None where one is missing."""
+    heads = out.all_heads(plan.heads).values()
+    paths = [path for files in heads for path in (files.labels, files.confidence)]
+    paths += [files.probabilities for files in heads] if plan.recipe.segment.probabilities else []
+    paths += [out.objects] if out.objects.exists() else []
+    return {path.name: sha256_file(path) if path.exists() else None for path in paths}
+
+
+#: Windows of pixels that make a map.
+Pieces = Iterator[tuple[Window, NDArray[np.generic]]]
 
 
 def _assemble(plan: RunPlan, item: ItemPlan, interpreter: Interpreter, out: ItemFolder, lattice: list[Block]) -> None:
-    def layer(name: str) -> Iterator[tuple[Window, NDArray[np.generic]]]:
-        for block in lattice:
-            stored = _stored(out, block.id)
-            if stored.exists():
-                yield block.core.relative_to(item.extent), getattr(read_block(stored), name)
+    stored = [(block, _stored(out, block.id)) for block in lattice if _stored(out, block.id).exists()]
+
+    def pieces(what: str, which: tuple[int | slice, ...]) -> Pieces:
+        for block, path in stored:
+            yield block.core.relative_to(item.extent), read_part(path, what, which)
 
     tags = {
         "SCENE": item.id,
@@ -158,11 +190,43 @@ def _assemble(plan: RunPlan, item: ItemPlan, interpreter: Interpreter, out: Item
         "MADE_BY": MADE_BY,
         "ATTRIBUTION": item.attribution,
         "LICENCE": item.licence,
-        LEGEND_TAG: legend_json(plan.legend),
     }
-    write_cog(out.labels, item.grid, label_layer(plan.legend, tags), layer("labels"))
-    write_cog(out.confidence, item.grid, confidence_layer(tags), layer("confidence"))
+    with ThreadPoolExecutor(MAPS_AT_A_TIME, thread_name_prefix="map") as pool:
+        maps = _maps(plan, out, tags, pieces)
+        written = [pool.submit(write_cog, path, item.grid, layer, pixels) for path, layer, pixels in maps]
+        for future in written:
+            future.result()
+    _gather_objects(out, item.extent, [path for _, path in stored])
     write_quicklook(out.quicklook, out.labels, plan.legend)
+
+
+def _maps(
+    plan: RunPlan, out: ItemFolder, tags: dict[str, str], pieces: Callable[[str, tuple[int | slice, ...]], Pieces]
+) -> Iterator[tuple[Path, Layer, Pieces]]:
+    """Where each map of a scene goes, what it says of itself, and its pixels."""
+    first = 0
+    for number, (name, files) in enumerate(out.all_heads(plan.heads).items()):
+        legend = plan.heads[name]
+        said = tags | {"HEAD": name, LEGEND_TAG: legend_json(legend)}
+        yield files.labels, label_layer(legend, said), pieces("maps", (number, 0))
+        yield files.confidence, confidence_layer(said), pieces("maps", (number, 1))
+        end = first + len(legend.classes)
+        if plan.recipe.segment.probabilities:
+            yield files.probabilities, probabilities_layer(legend, said), pieces("probabilities", (slice(first, end),))
+        first = end
+
+
+def _gather_objects(out: ItemFolder, extent: Window, stored: list[Path]) -> None:
+    """One table of the objects of all blocks, in pixels of the item's grid; none where nothing detects objects."""
+    tables = [table for table in map(read_objects, stored) if table is not None]
+    if not tables:
+        out.objects.unlink(missing_ok=True)
+        return
+    objects = np.concatenate(tables)
+    objects["row"] -= extent.row
+    objects["col"] -= extent.col
+    with appearing(out.objects) as partial:
+        np.save(partial, np.sort(objects, order=["row", "col", "code"]), allow_pickle=False)
 
 
 def refuse_nothing_seen(outcomes: list[ItemOutcome]) -> None:

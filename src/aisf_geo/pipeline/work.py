@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aisf_geo.domain.grid import Grid, Window
-from aisf_geo.domain.provenance import sha256_bytes
+from aisf_geo.domain.objects import OBJECT, Objects
 from aisf_geo.domain.raster import Raster
 from aisf_geo.domain.tiling import Block
-from aisf_geo.errors import AisfGeoError
+from aisf_geo.errors import AisfGeoError, UnreadableError
 from aisf_geo.ingest.area_of_interest import AreaOfInterest
 from aisf_geo.ingest.cube import CubeSource
 from aisf_geo.ingest.quality import SHADOW_BANDS, CloudScreen, without_shadow
@@ -22,7 +23,7 @@ from aisf_geo.ingest.read import read_window
 from aisf_geo.ingest.scene import Scene
 from aisf_geo.segment.interpreter import Decision, Interpreter
 from aisf_geo.segment.spectral import Index, count_index
-from aisf_geo.store.files import appearing
+from aisf_geo.store.arrays import array_names, read_arrays, read_part, write_arrays
 from aisf_geo.store.ledger import BlockRecord, State
 from aisf_geo.store.raster import read_pixels
 
@@ -89,13 +90,19 @@ class BlockTask:
 def interpret_block(task: BlockTask) -> BlockRecord:
     """Read, interpret and store one block. A source that cannot be read makes a failed record, not an exception."""
     started = time.perf_counter()
-    wanted = task.view.wanted(task.block.core)
+    core = task.block.core
+    wanted = task.view.wanted(core)
+    valid = obscured = np.zeros_like(wanted)
     try:
-        raster, decision = _decide(task)
-        digest = write_block(task.target, decision, wanted)
-        state, reason = _outcome(raster, wanted)
+        read = task.interpreter.read_window(core, task.view.grid)
+        raster = task.view.load(task.interpreter.bands, read)
+        digest = write_block(task.target, task.interpreter.decide(raster, read, core), core, wanted)
+        inside = core.relative_to(read).slices
+        valid = raster.valid[inside] & wanted
+        obscured = raster.obscured[inside] & wanted if raster.obscured is not None else obscured
+        state, reason = _outcome(valid, obscured)
     except AisfGeoError as error:
-        raster, digest, state, reason = None, None, "failed", str(error)
+        digest, state, reason = None, "failed", str(error)
     return BlockRecord(
         item=task.view.scene.id,
         block=task.block.id,
@@ -104,48 +111,73 @@ def interpret_block(task: BlockTask) -> BlockRecord:
         digest=digest,
         seconds=round(time.perf_counter() - started, 4),
         pixels=int(wanted.sum()),
-        valid_px=int((raster.valid & wanted).sum()) if raster else 0,
-        obscured_px=int((raster.obscured & wanted).sum()) if raster and raster.obscured is not None else 0,
+        valid_px=int(valid.sum()),
+        obscured_px=int(obscured.sum()),
     )
 
 
-def _decide(task: BlockTask) -> tuple[Raster, Decision]:
-    core = task.block.core
-    read = task.interpreter.read_window(core, task.view.grid)
-    raster = task.view.load(task.interpreter.bands, read)
-    return raster.cut(core.relative_to(read), raster.bands), task.interpreter.decide(raster, read, core)
+def lost_block(task: BlockTask, reason: str) -> BlockRecord:
+    """The record of a block that no worker survives."""
+    wanted = int(task.view.wanted(task.block.core).sum())
+    return BlockRecord(task.view.scene.id, task.block.id, "failed", reason, None, 0.0, wanted, 0, 0)
 
 
-def _outcome(raster: Raster, wanted: NDArray[np.bool_]) -> tuple[State, str | None]:
-    if (raster.valid & wanted).any():
+def _outcome(valid: NDArray[np.bool_], obscured: NDArray[np.bool_]) -> tuple[State, str | None]:
+    if valid.any():
         return "done", None
-    if raster.obscured is not None and (raster.obscured & wanted).any():
+    if obscured.any():
         return "cloudy", "cloud or shadow hides every pixel that has data"
     return "nodata", "no pixel has data"
 
 
-def write_block(path: Path, decision: Decision, wanted: NDArray[np.bool_]) -> str:
-    """Store labels and confidence of a block, 255 where no answer is wanted; returns their digest."""
-    labels = np.where(wanted, decision.labels, np.uint8(255))
-    confidence = np.where(wanted, decision.confidence, np.uint8(255))
-    with appearing(path) as partial:
-        np.savez(partial, labels=labels, confidence=confidence)
-    return sha256_bytes(labels.tobytes() + confidence.tobytes())
+def write_block(path: Path, decision: Decision, core: Window, wanted: NDArray[np.bool_]) -> str:
+    """Store what was decided of a block, 255 where no answer is wanted.
+
+    ``maps`` is ``(head, labels or confidence, y, x)``; where there are any, ``probabilities`` is
+    ``(class of any head, y, x)`` and ``objects`` the bytes of a row each.
+
+    Returns:
+        The digest of the arrays.
+    """
+    maps = np.array([(part.labels, part.confidence) for part in decision.heads.values()])
+    if not wanted.all():
+        maps[:, :, ~wanted] = 255
+    stored = {"maps": maps}
+    if decision.probabilities is not None:
+        stored["probabilities"] = np.concatenate(list(decision.probabilities.values()))
+        stored["probabilities"][:, ~wanted] = 255
+    if decision.objects is not None:
+        stored["objects"] = _wanted_objects(decision.objects, core, wanted).view(np.uint8).reshape(-1, OBJECT.itemsize)
+    write_arrays(path, stored)
+    return _digest(stored)
 
 
-def read_block(path: Path) -> Decision:
-    """Labels and confidence of a stored block."""
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return Decision(arrays["labels"], arrays["confidence"])
+def _wanted_objects(objects: Objects, core: Window, wanted: NDArray[np.bool_]) -> Objects:
+    """Those whose centre lies where an answer is wanted."""
+    rows, cols = objects["row"].astype(np.intp) - core.row, objects["col"].astype(np.intp) - core.col
+    return objects[wanted[rows, cols]]
+
+
+def read_objects(path: Path) -> Objects | None:
+    """The objects of a stored block; None where nothing detects objects."""
+    if "objects" not in array_names(path):
+        return None
+    return read_part(path, "objects").view(OBJECT)[:, 0]
 
 
 def block_digest(path: Path) -> str | None:
     """Digest of a stored block, or None where it is missing or broken."""
     try:
-        decision = read_block(path)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return _digest(read_arrays(path))
+    except (OSError, UnreadableError):
         return None
-    return sha256_bytes(decision.labels.tobytes() + decision.confidence.tobytes())
+
+
+def _digest(stored: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(stored):
+        digest.update(np.ascontiguousarray(stored[name]).data)
+    return f"sha256:{digest.hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -165,3 +197,7 @@ def count_block(task: CountTask) -> NDArray[np.int64] | None:
         return None
     valid = raster.valid & task.view.wanted(task.block.core)
     return count_index(task.index, Raster(raster.values, valid, raster.grid, raster.bands))
+
+
+def lost_count(_task: CountTask, _reason: str) -> None:
+    """A block that no worker survives has no say, like one that cannot be read."""

@@ -1,15 +1,10 @@
-"""The card of a model: a STAC item with the MLM extension, beside the weights it describes.
-
-What the MLM extension (1.4) has a field for is written there and read from there; the rest of what inference needs
-carries the prefix ``aisf:``. A card is read once, checked, and trusted from then on.
-"""
+"""The card of a model, beside the weights it describes: read once, checked, and trusted from then on."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -19,21 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 
 from aisf_geo.domain.legend import Legend
 from aisf_geo.domain.provenance import sha256_json
-from aisf_geo.errors import DataError, LegendError, UnreadableError, UsageError
+from aisf_geo.errors import BandError, DataError, LegendError, UnreadableError, UsageError
+from aisf_geo.segment.mlm import fields_of, item_of
 
 CARD_FILE = "item.json"
-MLM_SCHEMA = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
-EXTENSIONS = [
-    MLM_SCHEMA,
-    "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/file/v2.1.0/schema.json",
-]
 #: Encoders halve the resolution five times. Patches that start a whole number of grains apart agree to 1e-5 far from
 #: their borders; half a grain changes 0.3 % of the labels (decision 0004).
 GRAIN_PX = 32
-#: First bytes of a multihash that holds a SHA-256 (STAC file extension, ``file:checksum``).
-SHA256_MULTIHASH = "1220"
+
+#: What a card says of weights that it does not know yet, and of a date that nobody stated.
+NO_WEIGHTS = {"path": "weights.safetensors", "sha256": "sha256:" + 64 * "0"}
+NO_DATE = "1970-01-01T00:00:00Z"
 
 #: Arithmetic whose loss against the fp32 reference a card states.
 ReducedPrecision = Literal["bf16", "int8"]
@@ -48,11 +39,16 @@ class _Strict(BaseModel):
 
 
 class BandScaling(_Strict):
-    """One input band: STAC common name, and the fixed statistics it is normalised with, in the card's scale."""
+    """One input band: STAC common name, and the fixed statistics it is normalised with, in the card's scale.
+
+    Attributes:
+        optional: the network was trained to do without it; where a scene lacks it, its mean takes its place.
+    """
 
     name: str
     mean: float
     std: Positive
+    optional: bool = False
 
 
 class NetworkSpec(_Strict):
@@ -67,14 +63,50 @@ class Head(_Strict):
     """One question the network answers; its channels are the classes of ``legend`` in ascending order of code.
 
     Attributes:
+        name: part of file names, such as ``labels_roads.tif``.
         temperature: logits are divided by it before the softmax, so that confidence means probability.
         unknown_below: probability of the best class under which a pixel is ``unknown``.
     """
 
-    name: str
+    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_-]*$")]
     legend: Legend
     temperature: Positive = 1.0
     unknown_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Detection(_Strict):
+    """How centre heatmaps become objects, see :mod:`aisf_geo.segment.detect`.
+
+    The network then gives one heatmap for each class but the first, which is the background, and the logarithms of
+    height and width in pixels.
+
+    Attributes:
+        score_above: probability of a centre from which on there is an object.
+        overlap: intersection over union of two boxes above which the weaker object is dropped.
+        largest_px: longest side an object can have.
+    """
+
+    score_above: Annotated[float, Field(gt=0, lt=1)]
+    overlap: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    largest_px: Annotated[int, Field(gt=0)]
+
+
+class Domain(_Strict):
+    """What the windows of the training imagery look like, see :mod:`aisf_geo.segment.domain`.
+
+    Attributes:
+        window_px: side of a window.
+        mean: of the windows' band means, in the card's scale and band order.
+        covariance: of these, between bands.
+        limit: distance of a window's band means from ``mean`` (Mahalanobis) below which 99 % of the windows lie.
+        sharpness: 1st and 99th percentile of the windows' sharpness.
+    """
+
+    window_px: Annotated[int, Field(gt=0)]
+    mean: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    limit: Positive
+    sharpness: tuple[float, float]
 
 
 class ModelFile(_Strict):
@@ -110,6 +142,10 @@ class ModelCard(_Strict):
         patch_px: side of the square the network sees; a multiple of 32.
         margin_px: width of the patch border whose answer is discarded, see decision 0004; a multiple of 32.
         heads: the first is the main one.
+        not_for: where the model must not be used, one sentence each.
+        detection: of a model that detects objects; None of one that decides pixels.
+        domain: what the training imagery looks like; None where it was not measured.
+        figures: what `aisf-geo evaluate --json` printed for each head on places no training saw.
         int8: OpenVINO IR, ``.xml`` then ``.bin``, or None where none was built.
         iou_loss_points: measured loss of mean IoU against the fp32 reference, in points (hundredths).
         seconds_per_mpx: by ``<runtime>-<precision>``, per 1e6 network-input pixels on two cores.
@@ -129,6 +165,10 @@ class ModelCard(_Strict):
     heads: Annotated[tuple[Head, ...], Field(min_length=1)]
     weights: ModelFile
     training_data: tuple[TrainingData, ...] = ()
+    not_for: tuple[str, ...] = ()
+    detection: Detection | None = None
+    domain: Domain | None = None
+    figures: tuple[dict[str, Any], ...] = ()
     int8: tuple[ModelFile, ModelFile] | None = None
     iou_loss_points: dict[ReducedPrecision, float] = {}
     seconds_per_mpx: dict[str, Positive] = {}
@@ -143,6 +183,10 @@ class ModelCard(_Strict):
                 raise ValueError(f"{what} must have different names, found {names}")
         if self.gsd_m[0] > self.gsd_m[1]:
             raise ValueError(f"gsd_m must be (finest, coarsest), found {self.gsd_m}")
+        if all(band.optional for band in self.bands):
+            raise ValueError("bands: at least one must not be optional")
+        if self.detection and (len(self.heads) != 1 or len(self.heads[0].legend.classes) < 2):
+            raise ValueError("detection: needs one head with the background and at least one class of objects")
         return self
 
     @property
@@ -155,15 +199,32 @@ class ModelCard(_Strict):
         """STAC common names in the network's order."""
         return tuple(band.name for band in self.bands)
 
+    def usable_bands(self, available: Sequence[str], asker: str) -> tuple[str, ...]:
+        """The bands of the network that are ``available``, in its order; only optional ones may be missing.
+
+        Raises:
+            BandError: others are missing.
+        """
+        missing = [band.name for band in self.bands if band.name not in available and not band.optional]
+        if missing:
+            optional = ", ".join(band.name for band in self.bands if band.optional) or "none"
+            raise BandError(
+                f"{asker} needs the bands {', '.join(self.band_names)} (optional: {optional}); found "
+                f"{', '.join(available) or 'none'}, which lack {', '.join(missing)}; name the bands if they are there"
+            )
+        return tuple(name for name in self.band_names if name in available)
+
     @property
     def output_channels(self) -> int:
-        """Channels of the network's output: those of every head, one after the other."""
+        """Channels of the network's output: those of every head, one after the other; of a detector, see there."""
+        if self.detection:
+            return len(self.heads[0].legend.classes) - 1 + 2
         return sum(len(head.legend.classes) for head in self.heads)
 
     @cached_property
     def version(self) -> str:
         """Digest of everything that decides a label: weights, normalisation, lattice, legends, thresholds."""
-        deciding = {"network", "bands", "scale", "patch_px", "margin_px", "heads", "weights", "int8"}
+        deciding = {"network", "bands", "scale", "patch_px", "margin_px", "heads", "weights", "int8", "detection"}
         return sha256_json(self.model_dump(mode="json", include=deciding))
 
 
@@ -183,9 +244,19 @@ def load_card(folder: Path) -> ModelCard:
         ) from error
     except ValueError as error:
         raise UnreadableError(f"model card {path}: not JSON ({error}); write it again or fetch it anew") from error
+    return card_from_fields(item, path).model_copy(update={"folder": folder})
+
+
+def card_from_fields(content: dict[str, Any], path: Path) -> ModelCard:
+    """A card from a STAC item, or from the fields of :class:`ModelCard` as JSON values without ``weights``.
+
+    Raises:
+        DataError: a field is missing or has a wrong value; names ``path``, where it was read.
+    """
     try:
-        fields = _fields_of(item)
-        return ModelCard.model_validate_json(json.dumps(fields)).model_copy(update={"folder": folder})
+        item = content.get("type") == "Feature"
+        fields = fields_of(content) if item else {"weights": NO_WEIGHTS, "created": NO_DATE, **content}
+        return ModelCard.model_validate_json(json.dumps(fields, default=str))
     except KeyError as error:
         raise DataError(
             f"model card {path}: the key {error.args[0]!r} is missing; write the card with `write_card`"
@@ -199,7 +270,7 @@ def load_card(folder: Path) -> ModelCard:
 def write_card(card: ModelCard, folder: Path) -> ModelCard:
     """Writes ``folder/item.json`` and returns the card as it would be loaded from there."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_item_of(card), indent=2, ensure_ascii=False)
+    text = json.dumps(item_of(card), indent=2, ensure_ascii=False)
     (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
     return card.model_copy(update={"folder": folder})
 
@@ -248,144 +319,6 @@ def verified_bytes(card: ModelCard, file: ModelFile) -> bytes:
             "restore the file that belongs to the card, or publish it with a new card"
         )
     return content
-
-
-def _fields_of(item: dict[str, Any]) -> dict[str, Any]:
-    """The fields of :class:`ModelCard` as JSON values, from a STAC item."""
-    properties, assets = item["properties"], item["assets"]
-    (image,) = properties["mlm:input"]
-    return {
-        "name": properties["mlm:name"],
-        "description": properties["description"],
-        "created": properties["datetime"],
-        "licence": properties["license"],
-        "network": properties["aisf:network"],
-        "bands": [
-            {"name": name, "mean": scaling["mean"], "std": scaling["stddev"]}
-            for name, scaling in zip(image["bands"], image["value_scaling"], strict=True)
-        ],
-        "scale": properties["aisf:scale"],
-        "gsd_m": properties["aisf:gsd_m"],
-        "patch_px": image["input"]["shape"][-1],
-        "margin_px": properties["aisf:margin_px"],
-        "heads": [_head_fields(output) for output in properties["mlm:output"]],
-        "weights": _file_fields(assets["weights"]),
-        "training_data": properties["aisf:training_data"],
-        "int8": [_file_fields(assets[key]) for key in ("int8", "int8-weights")] if "int8" in assets else None,
-        "iou_loss_points": properties["aisf:iou_loss_points"],
-        "seconds_per_mpx": properties["aisf:seconds_per_mpx"],
-    }
-
-
-def _head_fields(output: dict[str, Any]) -> dict[str, Any]:
-    classes = [
-        {
-            "code": entry["value"],
-            "name": entry.get("title", entry["name"]),
-            "colour": list(bytes.fromhex(entry["color_hint"])),
-            "role": entry["aisf:role"],
-        }
-        for entry in output["classification:classes"]
-    ]
-    return {
-        "name": output["name"],
-        "legend": {"name": output["aisf:legend"], "classes": classes},
-        "temperature": output["aisf:temperature"],
-        "unknown_below": output["aisf:unknown_below"],
-    }
-
-
-def _file_fields(asset: dict[str, Any]) -> dict[str, str]:
-    checksum = asset["file:checksum"]
-    if not checksum.startswith(SHA256_MULTIHASH):
-        raise ValueError(f"file:checksum must be a SHA-256 multihash ({SHA256_MULTIHASH}...), found {checksum[:12]!r}")
-    return {"path": asset["href"].removeprefix("./"), "sha256": "sha256:" + checksum[len(SHA256_MULTIHASH) :]}
-
-
-def _item_of(card: ModelCard) -> dict[str, Any]:
-    """The STAC item of a card; the inverse of :func:`_fields_of`."""
-    fields = card.model_dump(mode="json")
-    assets = {"weights": _asset(card.weights, "safetensors", ["mlm:model", "mlm:weights"])}
-    # STAC 1.1 wants the bands that `mlm:input` names described at an asset.
-    assets["weights"]["bands"] = [{"name": name, "eo:common_name": name} for name in card.band_names]
-    if card.int8:
-        assets["int8"] = _asset(card.int8[0], "openvino-ir", ["mlm:model"])
-        assets["int8-weights"] = _asset(card.int8[1], "openvino-ir", ["mlm:model", "mlm:weights"])
-    return {
-        "type": "Feature",
-        "stac_version": "1.1.0",
-        "stac_extensions": EXTENSIONS,
-        "id": card.name,
-        "geometry": None,
-        "properties": {
-            "datetime": fields["created"],
-            "description": card.description,
-            "license": card.licence,
-            "mlm:name": card.name,
-            "mlm:architecture": card.network.arch,
-            "mlm:framework": "PyTorch",
-            "mlm:tasks": ["semantic-segmentation"],
-            "mlm:input": [_mlm_input(card)],
-            "mlm:output": [_mlm_output(head, card.patch_px) for head in card.heads],
-            **{f"aisf:{key}": fields[key] for key in ("network", "scale", "gsd_m", "margin_px", "training_data")},
-            **{f"aisf:{key}": fields[key] for key in ("iou_loss_points", "seconds_per_mpx")},
-        },
-        "links": [],
-        "assets": assets,
-    }
-
-
-def _mlm_input(card: ModelCard) -> dict[str, Any]:
-    return {
-        "name": "image",
-        "description": "reflectance, 0..1" if card.scale == "reflectance" else "8-bit display numbers, 0..255",
-        "bands": list(card.band_names),
-        "input": {
-            "shape": [-1, len(card.bands), card.patch_px, card.patch_px],
-            "dim_order": ["batch", "bands", "height", "width"],
-            "data_type": "float32",
-        },
-        "value_scaling": [{"type": "z-score", "mean": band.mean, "stddev": band.std} for band in card.bands],
-        "resize_type": None,
-        "pre_processing_function": None,
-    }
-
-
-def _mlm_output(head: Head, patch_px: int) -> dict[str, Any]:
-    return {
-        "name": head.name,
-        "tasks": ["semantic-segmentation"],
-        "result": {
-            "shape": [-1, len(head.legend.classes), patch_px, patch_px],
-            "dim_order": ["batch", "classes", "height", "width"],
-            "data_type": "float32",
-        },
-        "classification:classes": [
-            {
-                "value": entry.code,
-                # The extension allows no spaces in a name; the title carries ours unchanged.
-                "name": re.sub(r"[^0-9A-Za-z_-]+", "-", entry.name),
-                "title": entry.name,
-                "color_hint": bytes(entry.colour).hex().upper(),
-                "aisf:role": entry.role,
-            }
-            for entry in head.legend.classes
-        ],
-        "post_processing_function": None,
-        "aisf:legend": head.legend.name,
-        "aisf:temperature": head.temperature,
-        "aisf:unknown_below": head.unknown_below,
-    }
-
-
-def _asset(file: ModelFile, artifact_type: str, roles: list[str]) -> dict[str, Any]:
-    return {
-        "href": f"./{file.path}",
-        "type": "text/xml" if file.path.endswith(".xml") else "application/octet-stream",
-        "roles": roles,
-        "mlm:artifact_type": artifact_type,
-        "file:checksum": SHA256_MULTIHASH + file.sha256.removeprefix("sha256:"),
-    }
 
 
 def _first_problem(error: ValidationError) -> str:

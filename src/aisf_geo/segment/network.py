@@ -30,6 +30,8 @@ WEIGHTS_FILE = "weights.safetensors"
 RESERVED_OPTIONS = frozenset({"encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params"})
 #: Counts training steps; no part of the answer.
 UNUSED_SUFFIX = "num_batches_tracked"
+#: Variance of a normalised channel up to which its file keeps it; fp16 ends at 65,504.
+LARGEST_VARIANCE = 1e4
 
 
 def build_network(card: ModelCard) -> torch.nn.Module:
@@ -43,6 +45,8 @@ def build_network(card: ModelCard) -> torch.nn.Module:
     import segmentation_models_pytorch as smp  # 5 s of imports that listing and checking cards does not need
 
     spec = card.network
+    if spec.arch == "siamese":
+        raise DataError(f"model {card.name!r}: compares two dates; run `aisf-geo change BEFORE AFTER --method siamese`")
     if reserved := RESERVED_OPTIONS & spec.options.keys():
         raise DataError(
             f"model {card.name!r}: options {sorted(reserved)} are set by other fields of the card; remove them"
@@ -72,8 +76,13 @@ def load_network(card: ModelCard) -> torch.nn.Module:
         DataError: the weights differ from the card's digest, or do not fit the network it describes.
         UnreadableError: the weights are not safetensors.
     """
+    network: torch.nn.Module = fill_network(card, build_network(card))
+    return network
+
+
+def fill_network(card: ModelCard, network: Any) -> Any:
+    """``network`` with the card's weights, for inference; see :func:`load_network` for what is raised."""
     content = verified_bytes(card, card.weights)
-    network = build_network(card)
     try:
         stored = {name: tensor.float() for name, tensor in load(content).items()}
     except SafetensorError as error:
@@ -89,13 +98,42 @@ def load_network(card: ModelCard) -> torch.nn.Module:
     return network.eval().requires_grad_(False)
 
 
+def adopt_weights(card: ModelCard, weights: Path, folder: Path) -> ModelCard:
+    """Writes weights of others and a card for them to ``folder``; they must be exactly the network of the card.
+
+    Raises:
+        UnreadableError: the file is not safetensors: pickled checkpoints can run code and are not read.
+        DataError: the tensors do not fit the card's network, or exceed fp16.
+    """
+    network = build_network(card)
+    try:
+        stored = load(weights.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise UnreadableError(
+            f"weights {weights}: not safetensors ({error}); save the state dict with `safetensors.torch.save_file`"
+        ) from error
+    kept = {name: tensor.float() for name, tensor in stored.items() if not name.endswith(UNUSED_SUFFIX)}
+    if problem := _mismatch(_weights(network), kept):
+        raise DataError(
+            f"weights {weights}: do not fit {card.network.arch} on {card.network.encoder} with {len(card.bands)} bands "
+            f"and {card.output_channels} output channels: {problem}; correct the card"
+        )
+    network.load_state_dict(kept, strict=False)
+    file = save_weights(network, folder)
+    return write_card(card.model_copy(update={"weights": file, "int8": None, "figures": ()}), folder)
+
+
 def save_weights(network: torch.nn.Module, folder: Path) -> ModelFile:
     """Writes the weights as fp16 and returns what a card says of the file.
+
+    A batch normalisation divides by the root of a variance, which fp16 may not hold: a large one is made smaller, and
+    the factor beside it by the root, which is the same function.
 
     Raises:
         DataError: a weight is not finite in fp16, so that the file would not be the network.
     """
-    tensors = {name: tensor.detach().cpu().half().contiguous() for name, tensor in _weights(network).items()}
+    weights = {**_weights(network), **_smaller_variances(network)}
+    tensors = {name: tensor.detach().cpu().half().contiguous() for name, tensor in weights.items()}
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise DataError(
@@ -159,6 +197,18 @@ def _standardise_head(network: torch.nn.Module, bands: int) -> None:
 
 def _weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in network.state_dict().items() if not name.endswith(UNUSED_SUFFIX)}
+
+
+def _smaller_variances(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Variances and factors, by name, of the batch normalisations that hold a variance too large."""
+    smaller = {}
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.BatchNorm2d) and module.running_var is not None and module.affine:
+            excess = (module.running_var / LARGEST_VARIANCE).clamp_min(1)
+            if (excess > 1).any():
+                smaller[f"{name}.running_var"] = module.running_var / excess
+                smaller[f"{name}.weight"] = module.weight / excess.sqrt()
+    return smaller
 
 
 def _mismatch(wanted: Mapping[str, torch.Tensor], stored: Mapping[str, torch.Tensor]) -> str | None:

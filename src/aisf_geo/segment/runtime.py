@@ -1,20 +1,22 @@
 """The inference backends, torch and OpenVINO, behind one protocol.
 
 A session is fixed to one runtime, precision, thread count and input shape, the batch included: in torch the last bits
-of a patch's logits can change with the size of its batch and with the number of threads. On the CPU the batch is one
-patch; larger ones were no faster (decision 0004).
+of a patch's logits can change with the size of its batch and with the number of threads. On the CPU a network gets one
+patch at a time; in OpenVINO as many patches are computed at a time as there are cores, by one thread each, so that
+neither cores nor workers change a byte and no thread waits for another (decisions 0004, 0085).
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Lock
 from types import ModuleType
 from typing import Any, Literal, Protocol, get_args
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from aisf_geo.errors import DataError, UsageError
 from aisf_geo.segment.card import ModelCard, verified_bytes
 from aisf_geo.segment.network import load_network
+from aisf_geo.settings import usable_cores
 
 RuntimeName = Literal["auto", "torch", "openvino"]
 Precision = Literal["fp32", "bf16", "int8"]
@@ -52,7 +55,7 @@ class RuntimeIdentity:
     Attributes:
         device: ``cpu``, or the name of the GPU.
         cpu: vendor, family and model; ``features`` those of :data:`CPU_FEATURES` it has.
-        threads: of one session, whatever the number of workers.
+        threads: that compute one patch together, whatever the number of workers.
         version: of the library.
     """
 
@@ -79,7 +82,7 @@ class Runtime(Protocol):
 
     @property
     def batch(self) -> int:
-        """Number of patches worked through at once; :meth:`predict` takes any number."""
+        """Number of patches that :meth:`predict`, which takes any number, is best given at once."""
         ...
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -100,6 +103,7 @@ class TorchRuntime:
         self._device = torch.device(device)
         self._bf16 = precision == "bf16"
         self._network = load_network(card).to(self._device).to(memory_format=torch.channels_last)
+        self._turn = Lock()
         self.batch = CUDA_BATCH if device == "cuda" else 1
         name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
         self.identity = _identity("torch", precision, name, threads, torch.__version__)
@@ -107,7 +111,8 @@ class TorchRuntime:
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`Runtime`."""
         batch = np.ascontiguousarray(batch)
-        parts = [self._predict(batch[i : i + self.batch]) for i in range(0, len(batch), self.batch)]
+        with self._turn:
+            parts = [self._predict(batch[i : i + self.batch]) for i in range(0, len(batch), self.batch)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -126,7 +131,7 @@ class OpenVinoRuntime:
     def __init__(self, card: ModelCard, precision: Precision, threads: int) -> None:
         openvino = import_openvino()
         core = openvino.Core()
-        model = _read_int8(core, card) if precision == "int8" else _converted(openvino, card)
+        model = _read_int8(core, card) if precision == "int8" else converted_network(card)
         shape = [1, len(card.bands), card.patch_px, card.patch_px]
         model.reshape(shape)
         expected = [1, card.output_channels, card.patch_px, card.patch_px]
@@ -135,26 +140,36 @@ class OpenVinoRuntime:
                 f"model {card.name!r}: the card says output {expected}, the network gives "
                 f"{list(model.output(0).shape)}; build the card and the network together"
             )
-        # Without the hint OpenVINO takes bf16 wherever the CPU has it.
         config = {
+            # Without the hint OpenVINO takes bf16 wherever the CPU has it.
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,
+            "NUM_STREAMS": threads,
+            # Workers do not know of each other and would all pin their first thread to the first core.
+            "ENABLE_CPU_PINNING": False,
         }
-        self._request = core.compile_model(model, "CPU", config).create_infer_request()
-        # A request runs one patch at a time; Dask workers may call from several threads.
-        self._turn = Lock()
-        self.batch = 1
-        self.identity = _identity("openvino", precision, "cpu", threads, openvino.get_version())
+        compiled = core.compile_model(model, "CPU", config)
+        self._channels, self.batch = card.output_channels, threads
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(threads):
+            self._idle.put(compiled.create_infer_request())
+        self._streams = ThreadPoolExecutor(threads, thread_name_prefix="patch")
+        self.identity = _identity("openvino", precision, "cpu", 1, openvino.get_version())
 
     def predict(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`Runtime`."""
-        answers = []
-        for i in range(len(batch)):
-            with self._turn:
-                self._request.infer([np.ascontiguousarray(batch[i : i + 1])], share_inputs=True)
-                answers.append(np.array(self._request.get_output_tensor(0).data, dtype=np.float32))
-        return answers[0] if len(answers) == 1 else np.concatenate(answers)
+        logits = np.empty((len(batch), self._channels, *batch.shape[2:]), np.float32)
+        for _ in self._streams.map(self._infer, np.ascontiguousarray(batch), logits):
+            pass
+        return logits
+
+    def _infer(self, patch: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
+        request = self._idle.get()
+        try:
+            request.infer([patch[None]], share_inputs=True, share_outputs=True)
+            logits[...] = request.get_output_tensor(0).data[0]
+        finally:
+            self._idle.put(request)
 
 
 def choose_runtime(
@@ -171,7 +186,7 @@ def choose_runtime(
         card: the model.
         runtime: ``auto``, ``torch`` or ``openvino``.
         precision: ``fp32``, ``bf16``, ``int8``, or None to choose.
-        threads: of the session; all cores this process may use if None.
+        threads: cores the session may use; all that this process may use if None.
 
     Raises:
         UsageError: no such runtime or precision, or this machine or card does not have it; before any file is read.
@@ -204,7 +219,9 @@ def resolve_runtime(card: ModelCard, runtime: str, precision: str | None) -> tup
             return name, candidate
     asked = " ".join(filter(None, (runtime, precision)))
     reasons = "; ".join(refusals) or "that combination does not exist"
-    raise UsageError(f"runtime: asked for {asked} for model {card.name!r}, but {reasons}; use --runtime auto")
+    raise UsageError(
+        f"runtime: asked for {asked} for model {card.name!r}, but {reasons}; leave --precision and --runtime out"
+    )
 
 
 def _fastest_first() -> tuple[tuple[str, Precision], ...]:
@@ -249,8 +266,13 @@ def _openvino_capabilities() -> list[str]:
     return list(import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
-def _converted(openvino: ModuleType, card: ModelCard) -> Any:
-    """The network as an OpenVINO model of any input size."""
+def converted_network(card: ModelCard) -> Any:
+    """The network as an OpenVINO model of any input size.
+
+    Raises:
+        DataError: the weights do not match the card.
+    """
+    openvino = import_openvino()
     side = card.patch_px if card.network.arch.lower() in FIXED_SIZE_ARCHS else min(card.patch_px, TRACE_PX)
     example = torch.zeros(1, len(card.bands), side, side)
     network = load_network(card)
@@ -279,11 +301,6 @@ def _read_int8(core: Any, card: ModelCard) -> Any:
 def _identity(runtime: str, precision: str, device: str, threads: int, version: str) -> RuntimeIdentity:
     cpu, features = _cpu_class()
     return RuntimeIdentity(runtime, precision, device, cpu, features, threads, version)
-
-
-def usable_cores() -> int:
-    """Cores this process may run on, which in a container or under a scheduler are fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_class() -> tuple[str, tuple[str, ...]]:

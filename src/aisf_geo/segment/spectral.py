@@ -18,7 +18,7 @@ from aisf_geo.domain.grid import Grid, Window
 from aisf_geo.domain.legend import CONFIDENCE_STEPS, NO_CONFIDENCE, NOT_OBSERVED, UNKNOWN, Legend, LegendClass
 from aisf_geo.domain.raster import Raster
 from aisf_geo.errors import BandError, UsageError
-from aisf_geo.segment.interpreter import Decision
+from aisf_geo.segment.interpreter import ClassMap, Decision
 
 #: Index values are counted in 400 bins over -1..1, so that a threshold does not depend on how a scene was cut.
 BINS = 400
@@ -239,9 +239,9 @@ class SpectralInterpreter:
         return f"{self.index.name}>{self.threshold.value:.6f}"
 
     @property
-    def legend(self) -> Legend:
-        """The method's two classes."""
-        return self.method.legend
+    def heads(self) -> Mapping[str, Legend]:
+        """The method's two classes, under its name."""
+        return {self.method.name: self.method.legend}
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -275,7 +275,7 @@ class SpectralInterpreter:
         confidence = np.where(decided, np.rint(sure * CONFIDENCE_STEPS), 0).astype(np.uint8)
         valid = raster.valid[inside]
         labels[~valid], confidence[~valid] = NOT_OBSERVED, NO_CONFIDENCE
-        return Decision(labels, confidence)
+        return Decision({self.name: ClassMap(labels, confidence)})
 
 
 #: Share of a square's observed pixels that must pass for the square to count as filled.

@@ -14,6 +14,9 @@ from aisf_geo.errors import OutputError
 #: Version of the tables below, kept in the file itself.
 LEDGER_VERSION = 1
 
+#: What sqlite3 raises for a file that is damaged; its own words can hold bytes of the file that are no text.
+_DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
+
 State = Literal["done", "nodata", "cloudy", "failed"]
 
 _TABLES = """
@@ -54,18 +57,20 @@ class Ledger:
         self._connection = sqlite3.connect(path)
         try:
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.DatabaseError as error:
+            began = version == 0 and bool(self._connection.execute("SELECT 1 FROM sqlite_master").fetchone())
+            if version in (0, LEDGER_VERSION) and not began:
+                # Tables and version appear together or not at all.
+                self._connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {LEDGER_VERSION}; COMMIT;")
+        except _DAMAGED as error:
             self._connection.close()
             raise OutputError(f"{path}: not a ledger ({error}); start anew with --overwrite") from error
-        if version not in (0, LEDGER_VERSION):
+        if began or version not in (0, LEDGER_VERSION):
             self._connection.close()
+            age = "an older" if version < LEDGER_VERSION else "a newer"
             raise OutputError(
-                f"{path}: written by a ledger of version {version}, this program reads version {LEDGER_VERSION}; "
-                "run with --overwrite or use the program version in run.json"
+                f"{path}: written by {age} ledger of version {version}, this program reads version {LEDGER_VERSION}; "
+                "go on with the program version in run.json, or start anew with --overwrite"
             )
-        self._connection.executescript(_TABLES)
-        self._connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
-        self._connection.commit()
 
     def record(self, block: BlockRecord) -> None:
         """Remember how a block ended, replacing an earlier end of the same block."""
@@ -75,8 +80,11 @@ class Ledger:
     def blocks(self, item: str | None = None) -> list[BlockRecord]:
         """The recorded blocks of one item, or of all, by item and block id."""
         where, values = ("WHERE item = ?", (item,)) if item else ("", ())
-        rows = self._connection.execute(f"SELECT * FROM block {where} ORDER BY item, block", values)  # noqa: S608
-        return [BlockRecord(*row) for row in rows]
+        try:
+            rows = self._connection.execute(f"SELECT * FROM block {where} ORDER BY item, block", values)  # noqa: S608
+            return [BlockRecord(*row) for row in rows]
+        except (*_DAMAGED, TypeError) as error:
+            raise OutputError(f"the ledger is damaged ({error}); start anew with --overwrite") from error
 
     def forget(self, item: str) -> None:
         """Drop the blocks of an item, as if none had been computed."""
@@ -90,7 +98,11 @@ class Ledger:
 
     def fact(self, item: str, name: str) -> str | None:
         """A remembered fact, or None."""
-        row = self._connection.execute("SELECT value FROM fact WHERE item = ? AND name = ?", (item, name)).fetchone()
+        question = "SELECT value FROM fact WHERE item = ? AND name = ?"
+        try:
+            row = self._connection.execute(question, (item, name)).fetchone()
+        except _DAMAGED as error:
+            raise OutputError(f"the ledger is damaged ({error}); start anew with --overwrite") from error
         return row[0] if row else None
 
     def close(self) -> None:

@@ -49,11 +49,11 @@ def picture(rgba: NDArray[np.uint8], caption: str, alt: str) -> Picture:
     return Picture("data:image/png;base64," + base64.b64encode(png_bytes(rgba)).decode(), caption, alt)
 
 
-def write_page(path: Path, content: dict[str, Any]) -> None:
-    """Render ``report.html.j2`` with ``content``."""
+def write_page(path: Path, content: dict[str, Any], template: str = "report.html.j2") -> None:
+    """Render a template of this package with ``content``."""
     environment = Environment(loader=PackageLoader("aisf_geo.store", "."), autoescape=select_autoescape(["html", "j2"]))
     environment.filters["number"] = number
-    write_text(path, environment.get_template("report.html.j2").render(**content))
+    write_text(path, environment.get_template(template).render(**content))
 
 
 def number(value: float | None) -> str:

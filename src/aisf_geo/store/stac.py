@@ -31,8 +31,11 @@ _MEDIA = {
     ".geojson": pystac.MediaType.GEOJSON,
     ".gpkg": pystac.MediaType.GEOPACKAGE,
     ".parquet": "application/vnd.apache.parquet",
+    ".pmtiles": "application/vnd.pmtiles",
 }
-_ROLES = {"labels": ["data"], "confidence": ["data"], "quicklook": ["overview"]}
+#: Suffixes of what is written in several formats.
+_TABLES = (".geojson", ".gpkg", ".parquet", ".pmtiles")
+_ROLES = {"quicklook": ["overview"], "imagery": ["visual"]}
 
 
 @dataclass(frozen=True)
@@ -40,22 +43,28 @@ class ItemRecord:
     """What a STAC item says of one interpreted scene, beside its files.
 
     Attributes:
+        heads: name and legend of each, the main one first.
         coverage: share of the wanted pixels that were observed, 0..1.
         source: attribution of the imagery.
         software: name to version.
+        account: what was moved, split, squared, left out or withheld on the way to the vectors, by product.
+        audience: who the outputs are for; ``raster_audience`` may be narrower where pixels show single homes.
     """
 
     id: str
     collection: str
     grid: Grid
     period: Period | None
-    legend: Legend
+    heads: Mapping[str, Legend]
     method: Mapping[str, Any]
     coverage: float
     obscured_share: float
     attribution: str
     licence: str
     software: Mapping[str, str]
+    account: Mapping[str, Any]
+    audience: str
+    raster_audience: str
 
 
 def item_of(record: ItemRecord, folder: Path) -> pystac.Item:
@@ -72,6 +81,8 @@ def item_of(record: ItemRecord, folder: Path) -> pystac.Item:
         "aisf:coverage": round(record.coverage, 6),
         "aisf:obscured_share": round(record.obscured_share, 6),
         "aisf:source_attribution": record.attribution,
+        "aisf:account": dict(record.account),
+        "aisf:audience": record.audience,
         "license": "other",
         "aisf:source_licence": record.licence,
         "gsd": round(record.grid.gsd_m, 4),
@@ -104,23 +115,31 @@ def item_of(record: ItemRecord, folder: Path) -> pystac.Item:
 _UNDATED = Period(datetime(1972, 7, 23, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 
 
+#: Files whose pixels show what was decided, single homes included.
+_DECIDED = ("labels", "confidence", "probabilities", "quicklook")
+
+
 def _add_assets(item: pystac.Item, record: ItemRecord, folder: Path) -> None:
     for path in sorted(folder.iterdir()):
         media = _MEDIA.get(path.suffix)
         if media is None or path.name.startswith("."):
             continue
-        key = path.stem if path.stem in _ROLES else f"{path.stem}_{path.suffix.lstrip('.')}"
+        # Tables come in several formats; every other file has a name of its own.
+        key = f"{path.stem}_{path.suffix.lstrip('.')}" if path.suffix in _TABLES else path.stem
         item.add_asset(key, pystac.Asset(f"./{path.name}", media_type=media, roles=_ROLES.get(path.stem, ["data"])))
+        if record.raster_audience != record.audience and path.stem.startswith(_DECIDED):
+            item.assets[key].extra_fields["aisf:audience"] = record.raster_audience
         described = FileExtension.ext(item.assets[key], add_if_missing=True)
         # Multihash: 0x12 is sha2-256, 0x20 its length in bytes.
         described.checksum = "1220" + sha256_file(path).removeprefix("sha256:")
         described.size = path.stat().st_size
-    if "labels" in item.assets:
-        classes = [
-            Classification.create(value=c.code, name=_slug(c.name), title=c.name, color_hint=_hex(c.colour))
-            for c in record.legend.classes
-        ]
-        ClassificationExtension.ext(item.assets["labels"], add_if_missing=True).classes = classes
+    for i, (head, legend) in enumerate(record.heads.items()):
+        if labels := item.assets.get(f"labels_{head}" if i else "labels"):
+            classes = [
+                Classification.create(value=c.code, name=_slug(c.name), title=c.name, color_hint=_hex(c.colour))
+                for c in legend.classes
+            ]
+            ClassificationExtension.ext(labels, add_if_missing=True).classes = classes
 
 
 def _slug(name: str) -> str:

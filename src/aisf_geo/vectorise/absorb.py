@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -43,7 +44,7 @@ class Absorbed:
     isolated: int
 
 
-def absorb_small(features: Features, min_area_m2: float, grid: Grid) -> Absorbed:
+def absorb_small(features: Features, min_area_m2: float | Mapping[int, float], grid: Grid) -> Absorbed:
     """Features of at least ``min_area_m2`` each, apart from isolated ones.
 
     The smallest goes first, into the neighbour with the longest common border (in mm; then the larger one, then the
@@ -51,7 +52,7 @@ def absorb_small(features: Features, min_area_m2: float, grid: Grid) -> Absorbed
 
     Args:
         features: all traced features of a label map, not simplified.
-        min_area_m2: smallest area to keep.
+        min_area_m2: smallest area to keep, of every class or by code; infinite for a class of which nothing is to stay.
         grid: grid of that map.
 
     Raises:
@@ -60,7 +61,8 @@ def absorb_small(features: Features, min_area_m2: float, grid: Grid) -> Absorbed
     lengths = EdgeLengths.of(grid)
     outlines = _outlines(features, grid)
     sides = _sides(outlines, lengths, grid)
-    number, code = _Absorption(features, sides).run(min_area_m2)
+    least_m2 = _least_by_code(min_area_m2)
+    number, code = _Absorption(features, sides).run(least_m2)
     merged, table = _merge(features, sides, number, code)
     result = to_features(merged, table, grid, lengths)
     moved = code[number] != features.code
@@ -71,8 +73,15 @@ def absorb_small(features: Features, min_area_m2: float, grid: Grid) -> Absorbed
         features=result.take(np.lexsort((table.first_pixel, table.last_row))),
         moved_m2=dict(sorted(moved_m2.items())),
         absorbed=int(moved.sum()),
-        isolated=int((table.area_m2 < min_area_m2).sum()),
+        isolated=int((table.area_m2 < np.array(least_m2)[table.code]).sum()),
     )
+
+
+def _least_by_code(min_area_m2: float | Mapping[int, float]) -> list[float]:
+    """The smallest area of each of the 256 codes."""
+    if isinstance(min_area_m2, Mapping):
+        return [min_area_m2.get(code, 0.0) for code in range(256)]
+    return [min_area_m2] * 256
 
 
 @dataclass(frozen=True)
@@ -196,9 +205,9 @@ class _Absorption:
         for key, length_mm in zip(pairs.tolist(), total.tolist(), strict=True):
             self.border_mm[key // len(features)][key % len(features)] = length_mm
 
-    def run(self, min_area_m2: float) -> tuple[Int32Array, UInt8Array]:
+    def run(self, least_m2: list[float]) -> tuple[Int32Array, UInt8Array]:
         """Absorb until no group with a neighbour is too small: the group of every feature, the code of every group."""
-        heap = [(area, self.first_pixel[i], i) for i, area in enumerate(self.area_m2) if area < min_area_m2]
+        heap = [(area, self.first_pixel[i], i) for i, area in enumerate(self.area_m2) if self._is_small(i, least_m2)]
         heapq.heapify(heap)
         while heap:
             area_m2, _, small = heapq.heappop(heap)
@@ -213,12 +222,15 @@ class _Absorption:
             for other in neighbours:
                 if self.parent[other] == other != grown and self.code[other] == code:
                     grown = self._merge(other, grown, code)
-            if self.area_m2[grown] < min_area_m2:
+            if self._is_small(grown, least_m2):
                 heapq.heappush(heap, (self.area_m2[grown], self.first_pixel[grown], grown))
         group = np.array([self._group(i) for i in range(len(self.parent))], dtype=np.int64)
         is_root = group == np.arange(group.size)
         number = (np.cumsum(is_root) - 1)[group].astype(np.int32)
         return number, np.array(self.code, dtype=np.uint8)[is_root]
+
+    def _is_small(self, i: int, least_m2: list[float]) -> bool:
+        return self.area_m2[i] < least_m2[self.code[i]]
 
     def _rank(self, small: int, other: int) -> tuple[int, float, int]:
         return self.border_mm[small][other], self.area_m2[other], -self.first_pixel[other]
