@@ -55,18 +55,42 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     }
     start = ("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui")
     with running(env, home / "server.log", *start) as server:
-        until(lambda: asked(env, "GET", "/health"), server)
+        until(lambda: is_up(env), server)
         yield env
 
 
+def is_up(env: dict[str, str]) -> bool:
+    try:
+        return bool(asked_once(env, "GET", "/health"))
+    except NotYetError:
+        return False
+
+
+class NotYetError(Exception):
+    """The server is not up, or busy."""
+
+
 def asked(env: dict[str, str], method: str, path: str, content: Any = None) -> Any:
-    """What the server answers; None where it does not (yet)."""
+    """What the server answers; it may take its time, because its database is one file and one writer at a time."""
+    for _ in range(120):
+        try:
+            return asked_once(env, method, path, content)
+        except NotYetError as why:
+            reason = str(why)
+            time.sleep(0.5)
+    raise AssertionError(f"{method} {path}: {reason}")
+
+
+def asked_once(env: dict[str, str], method: str, path: str, content: Any = None) -> Any:
     with httpx.Client(base_url=env["PREFECT_API_URL"], trust_env=False, timeout=60) as client:
         try:
             answer = client.request(method, path, json=content)
-        except httpx.TransportError:
-            return None
-    return answer.json() if answer.is_success else None
+        except httpx.TransportError as error:
+            raise NotYetError(repr(error)) from error
+    if answer.is_server_error:
+        raise NotYetError(answer.text)
+    assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+    return answer.json()
 
 
 def until(found: Any, process: subprocess.Popen[bytes]) -> Any:
@@ -141,11 +165,12 @@ def test_a_served_deployment_is_carried_out_when_the_server_says_so(
 ) -> None:
     out = shutil.copytree(watched[0], tmp_path / "out")
     with running(env, tmp_path / "serve.log", "flows.serve") as served:
-        until(lambda: len(asked(env, "POST", "/deployments/filter", {}) or ()) == 4, served)
+        until(lambda: len(asked(env, "POST", "/deployments/filter", {})) == 4, served)
         deployments = asked(env, "POST", "/deployments/filter", {})
         (report,) = (d for d in deployments if "report_indicators" in d["entrypoint"])
         zones = {"run": str(out), "zones": str(CONFIGS / "zones" / "romania_forest.geojson"), "zone_id": "zone_id"}
-        run = asked(env, "POST", f"/deployments/{report['id']}/create_flow_run", {"parameters": zones})
+        asking = {"parameters": zones, "idempotency_key": "once, however often it is asked"}
+        run = asked(env, "POST", f"/deployments/{report['id']}/create_flow_run", asking)
 
         def over() -> bool:
             state = asked(env, "GET", f"/flow_runs/{run['id']}")["state_type"]
