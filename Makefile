@@ -40,11 +40,11 @@ format: $(INSTALLED)  ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(INSTALLED)  ## time the engine and the tracer beside what everyone uses; 20 minutes, benchmarks/results/
+bench: $(INSTALLED)  ## time the engine and the tracer beside what everyone uses; 25 minutes, benchmarks/results/
 	$(BIN)/python benchmarks/trace.py --repeats 1
 	$(BIN)/python benchmarks/segment.py
 	$(BIN)/python benchmarks/workers.py
-	$(BIN)/python benchmarks/engine.py --minutes 12 --peers .bench-env --out benchmarks/results/engine.json
+	$(BIN)/python benchmarks/engine.py --minutes 18 --peers .bench-env --out benchmarks/results/engine.json
 
 docs: $(INSTALLED)  ## write what is generated (recipe schema, reference pages) and build the site into site/
 	$(BIN)/aisf-geo schema > configs/recipe.schema.json

@@ -429,7 +429,7 @@ def make_environment(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, default=3072, help="side of the scene in pixels")
+    parser.add_argument("--size", type=int, default=4608, help="side of the scene in pixels")
     parser.add_argument("--repeats", type=int, default=3, help="rounds at most")
     parser.add_argument("--minutes", type=float, default=60, help="begin no round that would end later than this")
     parser.add_argument("--only", nargs="+", default=list(CONTENDERS))

@@ -20,7 +20,7 @@ START = """# The engine, measured
 make bench
 ```
 
-runs this unattended in about 20 minutes and leaves one report for each part in `benchmarks/results/`, from which
+runs this unattended in about 25 minutes and leaves one report for each part in `benchmarks/results/`, from which
 `python benchmarks/page.py` writes this page. What each contender does is said at the top of its script. Tracing and
 roads are on the page on [vectors](vectors.md), serving on [its own](serving.md).
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -14,14 +13,14 @@ from numpy.typing import NDArray
 from aisf_geo.domain.grid import Grid, Window
 from aisf_geo.domain.legend import Legend
 from aisf_geo.domain.tiling import Block
-from aisf_geo.errors import AisfGeoError, BandError, UsageError
+from aisf_geo.errors import BandError, UsageError
 from aisf_geo.ingest.scene import Scene
 from aisf_geo.pipeline.identity import numpy_identity
 from aisf_geo.pipeline.mapper import BlockMap
-from aisf_geo.pipeline.work import CountTask, View, count_block, lost_count
+from aisf_geo.pipeline.work import CountTask, LookTask, View, count_block, look_at_window, no_say
 from aisf_geo.recipe import Segment
 from aisf_geo.segment.card import ModelCard, find_model
-from aisf_geo.segment.domain import Look, doubts, look_at, windows
+from aisf_geo.segment.domain import doubts, windows
 from aisf_geo.segment.interpreter import Interpreter
 from aisf_geo.segment.resident import ResidentModel
 from aisf_geo.segment.spectral import BINS, Index, Method, SpectralInterpreter, Threshold, automatic_threshold, fit
@@ -160,7 +159,7 @@ class IndexChoice:
             histogram: NDArray[np.int64] = np.zeros(BINS, np.int64)
             tasks = [CountTask(scene.view, block, self.index) for block in scene.lattice]
             unread = 0
-            for counts in scene.mapper(count_block, tasks, lost_count):
+            for counts in scene.mapper(count_block, tasks, no_say):
                 if counts is None:
                     unread += 1
                 else:
@@ -221,18 +220,10 @@ class ModelChoice:
     def settle(self, scene: Unsettled, /) -> tuple[Interpreter, str]:
         """The card settled everything; what is found is whether the scene looks like the training imagery."""
         used = {"runtime": self.resident.runtime, "precision": self.resident.precision}
-        looks = _looks(scene.view, self.bands) if self.card.domain else []
+        tasks = [LookTask(scene.view, window, self.bands) for window in windows(scene.view.grid) if self.card.domain]
+        looks = [look for look in scene.mapper(look_at_window, tasks, no_say) if look is not None]
         warnings = doubts(self.card, looks, self.bands, scene.view.grid.gsd_m)
         return self.resident, json.dumps(used | ({WARNINGS: warnings} if warnings else {}))
-
-
-def _looks(view: View, bands: tuple[str, ...]) -> list[Look]:
-    """A few windows of a scene; blocks that cannot be read say so themselves."""
-    found = []
-    for window in windows(view.grid):
-        with suppress(AisfGeoError):
-            found.append(look_at(view.load(bands, window), bands))
-    return [look for look in found if look is not None]
 
 
 def choose(segment: Segment, scene: Scene, means: Means) -> Choice:

@@ -45,11 +45,14 @@ def map_here(
     tasks: Iterable[Task],
     lost: Callable[[Task, str], Result],  # noqa: ARG001 - of the protocol
 ) -> Iterator[Result]:
-    """A few blocks at a time in this process, in threads: the work on pixels lets others run. None is ever lost."""
+    """A few blocks at a time in this process, in threads: the work on pixels lets others run. None is ever lost.
+
+    One more waits, for a thread to go on with while a result is taken.
+    """
     queue, count = iter(tasks), max(BLOCKS_AT_A_TIME, 1 + usable_cores() // PATCHES_PER_BLOCK)
     pool = ThreadPoolExecutor(count, thread_name_prefix="block")
     try:
-        running: set[Future[Result]] = {pool.submit(function, task) for task in islice(queue, count)}
+        running: set[Future[Result]] = {pool.submit(function, task) for task in islice(queue, count + 1)}
         while running:
             ended, running = wait(running, return_when=FIRST_COMPLETED)
             running |= {pool.submit(function, task) for task in islice(queue, len(ended))}

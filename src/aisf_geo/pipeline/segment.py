@@ -193,17 +193,18 @@ def _assemble(plan: RunPlan, item: ItemPlan, interpreter: Interpreter, out: Item
     }
     with ThreadPoolExecutor(MAPS_AT_A_TIME, thread_name_prefix="map") as pool:
         maps = _maps(plan, out, tags, pieces)
-        written = [pool.submit(write_cog, path, item.grid, layer, pixels) for path, layer, pixels in maps]
-        for future in written:
+        main, *others = [pool.submit(write_cog, path, item.grid, layer, pixels) for path, layer, pixels in maps]
+        _gather_objects(out, item.extent, [path for _, path in stored])
+        main.result()
+        write_quicklook(out.quicklook, out.labels, plan.legend)
+        for future in others:
             future.result()
-    _gather_objects(out, item.extent, [path for _, path in stored])
-    write_quicklook(out.quicklook, out.labels, plan.legend)
 
 
 def _maps(
     plan: RunPlan, out: ItemFolder, tags: dict[str, str], pieces: Callable[[str, tuple[int | slice, ...]], Pieces]
 ) -> Iterator[tuple[Path, Layer, Pieces]]:
-    """Where each map of a scene goes, what it says of itself, and its pixels."""
+    """Where each map of a scene goes, what it says of itself, and its pixels; the labels of the main head first."""
     first = 0
     for number, (name, files) in enumerate(out.all_heads(plan.heads).items()):
         legend = plan.heads[name]

@@ -21,6 +21,7 @@ from aisf_geo.ingest.cube import CubeSource
 from aisf_geo.ingest.quality import SHADOW_BANDS, CloudScreen, without_shadow
 from aisf_geo.ingest.read import read_window
 from aisf_geo.ingest.scene import Scene
+from aisf_geo.segment.domain import Look, look_at
 from aisf_geo.segment.interpreter import Decision, Interpreter
 from aisf_geo.segment.spectral import Index, count_index
 from aisf_geo.store.arrays import array_names, read_arrays, read_part, write_arrays
@@ -199,5 +200,22 @@ def count_block(task: CountTask) -> NDArray[np.int64] | None:
     return count_index(task.index, Raster(raster.values, valid, raster.grid, raster.bands))
 
 
-def lost_count(_task: CountTask, _reason: str) -> None:
-    """A block that no worker survives has no say, like one that cannot be read."""
+@dataclass(frozen=True)
+class LookTask:
+    """A window of one scene that is to be held against the imagery a model was trained on."""
+
+    view: View
+    window: Window
+    bands: tuple[str, ...]
+
+
+def look_at_window(task: LookTask) -> Look | None:
+    """What the window looks like; None where too little of it was observed, or it cannot be read."""
+    try:
+        return look_at(task.view.load(task.bands, task.window), task.bands)
+    except AisfGeoError:
+        return None
+
+
+def no_say(_task: CountTask | LookTask, _reason: str) -> None:
+    """What no worker survives has no say, like what cannot be read; as a block it will be failed, with the reason."""

@@ -41,6 +41,8 @@ _COG_OPTIONS = {
 GDAL_CACHE_BYTES = 256 * 2**20
 #: Longest side of a quicklook.
 QUICKLOOK_PX = 1024
+#: Of its compression: a quarter larger than by default, three times as fast.
+QUICKLOOK_LEVEL = 3
 
 UNKNOWN_COLOUR = (255, 0, 255)
 NOT_OBSERVED_COLOUR = (0, 0, 0)
@@ -224,7 +226,7 @@ def write_quicklook(path: Path, labels: Path, legend: Legend) -> None:
     # With a palette: four times smaller than RGBA, and ten times faster to pack.
     picture.putpalette(coloured(np.arange(256, dtype=np.uint8), legend).tobytes(), "RGBA")
     with appearing(path) as partial:
-        picture.save(partial)
+        picture.save(partial, compress_level=QUICKLOOK_LEVEL)
 
 
 def thumbnail(path: Path, longest_px: int = QUICKLOOK_PX, window: Window | None = None) -> NDArray[np.generic]:
