@@ -18,7 +18,7 @@ from aisf_geo.indicators.area import (
     sample_size,
     wilson,
 )
-from aisf_geo.indicators.coverage import measure_coverage
+from aisf_geo.indicators.coverage import Coverage, measure_coverage, of_area, of_figure
 from aisf_geo.indicators.propagate import delta, draw, estimate
 
 CLASSES = ("deforestation", "forest gain", "stable forest", "stable non-forest")
@@ -130,20 +130,31 @@ class TestStehman2014:
             stehman.Units({"A": 10}, ["A", "A", "B"], ["x"] * 3, ["x"] * 3)
 
 
-class TestCoverage:
-    def test_adequate_classes_keep_their_word_and_thin_ones_do_not(self) -> None:
-        found = {c.name: c for c in measure_coverage(OLOFSSON, 4000, seed=1)}
-        assert [c for c in CLASSES if not found[c].adequate] == ["deforestation", "forest gain"]
-        for name in ("stable forest", "stable non-forest"):
-            assert 0.94 <= found[name].normal <= 0.96
-        assert found["forest gain"].normal < 0.76
-        assert found["deforestation"].normal < 0.91
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Coverage]:
+    """Coverage of the area of each class of Olofsson's example."""
+    areas = OLOFSSON.areas()
+    return {name: measure_coverage(OLOFSSON, areas[name], of_area(name), 2000, seed=1) for name in CLASSES}
 
-    def test_the_interval_for_rare_classes_gains_what_it_promises(self) -> None:
-        for c in measure_coverage(OLOFSSON, 4000, seed=2):
-            assert c.rare > 0.92
-            if not c.adequate:
-                assert c.rare > c.normal + 0.03
+
+class TestCoverage:
+    def test_adequate_classes_keep_their_word_and_thin_ones_do_not(self, measured: dict[str, Coverage]) -> None:
+        assert [c for c in CLASSES if OLOFSSON.thin_cells(c)] == ["deforestation", "forest gain"]
+        for name in ("stable forest", "stable non-forest"):
+            assert 0.94 <= measured[name].normal <= 0.96
+        assert measured["forest gain"].normal < 0.76
+        assert measured["deforestation"].normal < 0.91
+
+    def test_the_interval_that_is_given_keeps_its_word_whatever_a_sample_happens_to_find(
+        self, measured: dict[str, Coverage]
+    ) -> None:
+        for found in measured.values():
+            assert 0.93 < found.given < 0.98
+
+    def test_no_find_in_a_large_stratum_is_no_proof_that_there_is_nothing(self) -> None:
+        lucky = Sample(("small", "large"), ("rare", "rest"), (10.0, 990.0), ((45, 5), (0, 50)))
+        assert lucky.thin_cells("rare") == ["large"]
+        assert area_interval(lucky, "rare").high > 50
 
     def test_area_interval_chooses_by_the_counts_and_says_so(self) -> None:
         assert "normal" in area_interval(OLOFSSON, "stable forest").method
@@ -214,6 +225,28 @@ class TestPropagation:
         assert found.interval is not None
         assert "delta method" in found.interval.method
         assert ("independently" in found.interval.method) == (len(samples) > 1)
+
+    @pytest.mark.parametrize("name", CLASSES)
+    def test_joined_limits_of_an_area_are_those_of_a_rare_class(self, name: str) -> None:
+        found = estimate(lambda a: a[0][name], [OLOFSSON])
+        expected = rare_interval(OLOFSSON, name)
+        assert found.interval is not None
+        assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high), rel=1e-9)
+
+    def test_a_share_and_its_complement_have_the_same_interval_seen_from_both_ends(self) -> None:
+        both = lambda a: a[0]["deforestation"] + a[0]["stable forest"]  # noqa: E731
+        lost = estimate(lambda a: a[0]["deforestation"] / both(a), [OLOFSSON], both).interval
+        kept = estimate(lambda a: a[0]["stable forest"] / both(a), [OLOFSSON], both).interval
+        assert lost is not None
+        assert kept is not None
+        assert (lost.low, lost.high) == pytest.approx((1 - kept.high, 1 - kept.low), rel=1e-6)
+
+    def test_a_share_from_thin_counts_keeps_its_word_where_the_delta_method_does_not(self) -> None:
+        both = lambda a: a[0]["forest gain"] + a[0]["stable non-forest"]  # noqa: E731
+        share = lambda a: a[0]["forest gain"] / both(a)  # noqa: E731
+        found = measure_coverage(OLOFSSON, share([OLOFSSON.areas()]), of_figure(share, both), times=800)
+        assert found.normal < 0.8
+        assert 0.93 < found.given < 0.98
 
     def test_an_uncertain_denominator_gives_percentiles_and_says_so(self) -> None:
         thin = Sample(("b", "o"), ("built", "other"), (10.0, 990.0), ((15, 5), (6, 194)))

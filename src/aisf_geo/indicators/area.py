@@ -102,15 +102,16 @@ class Sample:
     def thin_cells(self, name: str) -> list[str]:
         """Strata whose share of the class rests on too few units for a normal interval; empty where all are adequate.
 
-        Cells count that hold the class and bring more than a twentieth of its variance, and must have at least five
-        units with the class and five without.
+        Cells count that may bring more than a twentieth of the area's variance, and must have at least five units with
+        the class and five without. Their variance is taken two units of either kind from what was found (Agresti &
+        Coull 1998, American Statistician 52:119-126): no find in a large stratum is no proof that there is nothing.
         """
         j = self._index(name)
-        share, area = self.shares[:, j], np.asarray(self.area, float)
+        found, area = np.asarray(self.counts, float)[:, j], np.asarray(self.area, float)
+        share = (found + 2) / (self.n + 4)
         variance = area**2 * share * (1 - share) / (self.n - 1)
-        found, rest = np.asarray(self.counts)[:, j], self.n - np.asarray(self.counts)[:, j]
-        brings = (found > 0) & (rest > 0) & (variance > CONTRIBUTES * variance.sum())
-        thin = brings & (np.minimum(found, rest) < ADEQUATE_COUNT)
+        brings = variance > CONTRIBUTES * variance.sum()
+        thin = brings & (np.minimum(found, self.n - found) < ADEQUATE_COUNT)
         return [s for s, is_thin in zip(self.strata, thin, strict=True) if is_thin]
 
     def merged(self, into: Mapping[str, str]) -> Sample:

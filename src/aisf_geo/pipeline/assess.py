@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import shapely
 
 from aisf_geo.errors import UsageError
 from aisf_geo.indicators import stehman
 from aisf_geo.indicators.area import Accuracies, Accuracy, Sample, accuracies, area_interval
-from aisf_geo.indicators.coverage import measure_coverage
+from aisf_geo.indicators.coverage import measure_coverage, of_area
 from aisf_geo.indicators.zonal import Zone, ZoneAreas
 from aisf_geo.pipeline.reference import SampledMap, sampled_map, strata_at
 from aisf_geo.store.run import RunFolder, write_json
@@ -188,10 +187,12 @@ def _as_json(found: Accuracies) -> dict[str, Any]:
 def _warnings(named: Sample) -> list[str]:
     """For each class with thin cells, how often a normal interval would hold the truth and what is given instead."""
     said = []
-    for c in measure_coverage(named, COVERAGE_DRAWS):
-        if not c.adequate and np.isfinite(c.normal_width):
+    for name, area in named.areas().items():
+        thin = named.thin_cells(name)
+        if thin and area:
+            c = measure_coverage(named, area, of_area(name), COVERAGE_DRAWS)
             said.append(
-                f"{c.name}: few units in {', '.join(named.thin_cells(c.name))}; a normal 95 % interval would hold the "
-                f"truth in about {100 * c.normal:.0f} % of samples like this one, the one given in {100 * c.rare:.0f} %"
+                f"{name}: few units in {', '.join(thin)}; a normal 95 % interval would hold the truth in about "
+                f"{100 * c.normal:.0f} % of samples like this one, the one given in {100 * c.given:.0f} %"
             )
     return said
