@@ -54,7 +54,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(scope="module", params=["romania_forest", "rotterdam_water"])
+@pytest.fixture(scope="module", params=["romania_forest", "rotterdam_water", "city_vhr"])
 def run_folder(request: pytest.FixtureRequest, runs: Path) -> Path:
     return runs / request.param
 

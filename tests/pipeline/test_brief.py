@@ -23,7 +23,7 @@ def row(zone: str, value: float | None, when: str = "2020-06-30", sure: bool = T
 
 
 def told(*rows: dict[str, Any], unseen: tuple[str, ...] = ()) -> dict[str, Any]:
-    return brief(rows, None, LEGEND, unseen)
+    return brief(rows, [], unseen)
 
 
 def test_the_largest_zone_leads_with_its_interval_and_the_other_follows() -> None:
@@ -76,8 +76,10 @@ def test_a_zero_is_a_value() -> None:
 
 
 def test_a_run_without_indicators_tells_its_classes() -> None:
-    seen = ClassAreas("ms2", "2019-08-31", 0.68, {"land": 30_000.0, "water": 20_000.0, "unknown": 50_000.0})
-    said = brief([], seen, LEGEND, [])
+    seen = ClassAreas(
+        "water", LEGEND, "ms2", "2019-08-31", 0.68, {"land": 30_000.0, "water": 20_000.0, "unknown": 50_000.0}
+    )
+    said = brief([], [seen], [])
     assert said["sentences"] == [
         "In “ms2” (2019-08-31), 20.0 % of what was seen is water: 2.00 ha.",
         "The rest: land 30.0 %, unknown 50.0 %.",
@@ -89,7 +91,23 @@ def test_a_run_without_indicators_tells_its_classes() -> None:
     assert "50.0 % of what was seen: the model could not decide" in said["unknown"][1]
 
 
+def test_other_heads_are_told_without_what_they_did_not_find() -> None:
+    roads = Legend("roads", (LegendClass(0, "other", (1, 1, 1)), LegendClass(1, "road", (2, 2, 2), "road")))
+    heads = [
+        ClassAreas("cover", LEGEND, "ms2", "2019-08-31", 1.0, {"water": 60_000.0, "land": 40_000.0}),
+        ClassAreas("road", roads, "ms2", "2019-08-31", 1.0, {"other": 70_000.0, "unknown": 20_000.0, "road": 10_000.0}),
+    ]
+    said = brief([], heads, [])
+    assert said["sentences"][2] == "In the same pass the network found road on 10.0 % of it."
+    assert [(t["name"], [r["label"] for r in t["rows"]]) for t in said["tables"]] == [
+        ("Area of each class", ["water", "land"]), ("Area by the head “road”", ["road", "unknown"]),
+    ]  # fmt: skip
+    assert said["unknown"][1:] == [
+        "What lies by the head “road” on 20.0 % of what was seen: the model could not decide."
+    ]
+
+
 def test_nothing_at_all_is_still_a_page() -> None:
-    said = brief([], None, LEGEND, [])
+    said = brief([], [], [])
     assert said["sentences"] == ["How sure this is, is not known: no reference sample has been labelled."]
     assert said["tables"] == []

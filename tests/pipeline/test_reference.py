@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aisf_geo.errors import OutputError, UsageError
-from aisf_geo.indicators.area import Z95
+from aisf_geo.indicators.area import Z95, wilson
 from aisf_geo.pipeline.assess import read_reference, summarise
 from aisf_geo.pipeline.reference import draw_sample, sampled_map, strata_at
 from aisf_geo.store.run import RunFolder
@@ -58,6 +58,11 @@ class TestShippedSample:
         assert users["value"] == pytest.approx(share)
         assert said["estimator"] == "Olofsson et al. 2014"
         assert users["ci95"] == pytest.approx(Z95 * np.sqrt(share * (1 - share) / (sum(cleared.values()) - 1)))
+        low, high = wilson(np.array([float(cleared["cleared"])]), np.array([float(sum(cleared.values()))]))
+        assert (users["interval"]["low"], users["interval"]["high"]) == pytest.approx((low[0], high[0]), rel=1e-6)
+        producers = said["accuracy"]["producers"]["cleared"]["interval"]
+        assert producers["low"] < 0.8, "a large stratum of which 48 units hold nothing cleared may hold some"
+        assert said["accuracy"]["producers"]["cleared"]["value"] <= producers["high"] <= 1
 
 
 @pytest.fixture(scope="module")

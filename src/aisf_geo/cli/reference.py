@@ -70,13 +70,15 @@ def show_assessment(summary: dict[str, Any]) -> None:
     for name, area in summary["areas_m2"].items():
         users, producers = (summary["accuracy"][kind].get(name) for kind in ("users", "producers"))
         click.echo(
-            f"{name:36} user's {_share(users):>15}  producer's {_share(producers):>15}  area "
+            f"{name:36} user's {_share(users):>22}  producer's {_share(producers):>22}  area "
             f"{area['value'] / 1e4:,.2f} ha ({area['low'] / 1e4:,.2f} to {area['high'] / 1e4:,.2f})"
         )
 
 
-def _share(accuracy: dict[str, float | None] | None) -> str:
+def _share(accuracy: dict[str, Any] | None) -> str:
     if accuracy is None or accuracy["value"] is None:
         return "not defined"
-    half = accuracy["ci95"]
-    return f"{100 * accuracy['value']:.1f} %" + (f" ± {100 * half:.1f}" if half is not None else "")
+    limits = accuracy["interval"]
+    return f"{100 * accuracy['value']:.1f} %" + (
+        f" ({100 * limits['low']:.1f} to {100 * limits['high']:.1f})" if limits else ""
+    )

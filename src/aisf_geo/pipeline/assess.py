@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import shapely
 
+from aisf_geo.domain.indicator import Interval
 from aisf_geo.errors import UsageError
 from aisf_geo.indicators import stehman
 from aisf_geo.indicators.area import Accuracies, Accuracy, Sample, accuracies, area_interval
 from aisf_geo.indicators.coverage import measure_coverage, of_area
+from aisf_geo.indicators.propagate import Formula, estimate
 from aisf_geo.indicators.zonal import Zone, ZoneAreas
 from aisf_geo.pipeline.reference import SampledMap, sampled_map, strata_at
 from aisf_geo.store.run import RunFolder, write_json
@@ -149,7 +151,7 @@ def summarise(reference: Reference) -> dict[str, Any]:
             {"name": s, "area_m2": a, "counts": dict(zip(named.classes, row, strict=True))}
             for s, a, row in zip(named.strata, named.area, named.counts, strict=True)
         ],
-        "accuracy": _as_json(_accuracies(reference, named)),
+        "accuracy": _as_json(reference, _accuracies(reference, named)),
         "areas_m2": {c: {"value": named.areas()[c], **area_interval(named, c).as_json()} for c in named.classes},
         "warnings": _warnings(named),
     }
@@ -162,26 +164,56 @@ def _square(named: Sample) -> bool:
 def _accuracies(reference: Reference, named: Sample) -> Accuracies:
     if _square(named) and not reference.moved:
         return accuracies(named)
-    now = strata_at(reference.population, reference.units)
     return stehman.accuracies(
         stehman.Units(
             {u.stratum_name: u.stratum_px for u in reference.units},
             [u.stratum_name for u in reference.units],
-            [reference.population.strata.get(code, "not observed") for code in now],
+            _mapped(reference),
             [u.reference for u in reference.units],
         )
     )
 
 
-def _as_json(found: Accuracies) -> dict[str, Any]:
-    def one(accuracy: Accuracy) -> dict[str, float | None]:
-        return {"value": accuracy.value, "ci95": accuracy.half_width}
+def _mapped(reference: Reference) -> list[str]:
+    """What the map says now of each unit."""
+    now = strata_at(reference.population, reference.units)
+    return [reference.population.strata.get(code, "not observed") for code in now]
+
+
+def _as_json(reference: Reference, found: Accuracies) -> dict[str, Any]:
+    """Each accuracy with half of its normal interval, as it is usually published, and the interval that holds."""
+    mapped, labelled = _mapped(reference), [u.reference for u in reference.units]
+
+    def one(accuracy: Accuracy, counts: Sequence[bool], of_map: bool = False) -> dict[str, Any]:
+        limits = _limits(reference, mapped, counts, of_map) if accuracy.value is not None else None
+        interval = limits.as_json() if limits else None
+        return {"value": accuracy.value, "ci95": accuracy.half_width, "interval": interval}
 
     return {
-        "overall": one(found.overall),
-        "users": {c: one(a) for c, a in found.users.items()},
-        "producers": {c: one(a) for c, a in found.producers.items()},
+        "overall": one(found.overall, [True] * len(mapped)),
+        "users": {c: one(a, [m == c for m in mapped], of_map=True) for c, a in found.users.items()},
+        "producers": {c: one(a, [r == c for r in labelled]) for c, a in found.producers.items()},
     }
+
+
+def _limits(reference: Reference, mapped: Sequence[str], counts: Sequence[bool], of_map: bool) -> Interval | None:
+    """The interval of the share of right decisions among the units that count, cut at 0 and 1.
+
+    Fifty of fifty right are no proof of 100 %, which is what a normal interval makes of them. Where units count for
+    what the map says (``of_map``), strata without any hold none; for what a person says, they may.
+    """
+    known = {u.stratum_name for u, of_them in zip(reference.units, counts, strict=True) if of_them or not of_map}
+    area = {u.stratum_name: u.stratum_m2 for u in reference.units if u.stratum_name in known}
+    cells = Counter(
+        (u.stratum_name, ("right" if m == u.reference else "wrong") if of_them else "rest")
+        for u, m, of_them in zip(reference.units, mapped, counts, strict=True)
+    )
+    kinds = ("right", "wrong", "rest")
+    rows = tuple(tuple(cells[name, kind] for kind in kinds) for name in area)
+    both: Formula = lambda areas: areas[0]["right"] + areas[0]["wrong"]  # noqa: E731
+    share: Formula = lambda areas: areas[0]["right"] / some if (some := both(areas)) else None  # noqa: E731
+    found = estimate(share, [Sample(tuple(area), kinds, tuple(area.values()), rows)], both).interval
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0)) if found else None
 
 
 def _warnings(named: Sample) -> list[str]:

@@ -21,13 +21,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class ClassAreas:
-    """What one scene shows, where a run computes no indicator.
+    """What one head shows of one scene, where a run computes no indicator.
 
     Attributes:
         coverage: share of the scene that was seen, 0..1.
         area_m2: class name to area, largest first.
     """
 
+    head: str
+    legend: Legend
     item: str
     when: str
     coverage: float
@@ -37,14 +39,25 @@ class ClassAreas:
         """Of what was seen, in percent."""
         return 100 * self.area_m2[name] / sum(self.area_m2.values())
 
+    @property
+    def finds(self) -> list[str]:
+        """The classes that are no remainder, largest first."""
+        found = {entry.name for entry in self.legend.classes if entry.role != "other"}
+        return [name for name in self.area_m2 if name in found]
 
-def brief(rows: Sequence[Row], seen: ClassAreas | None, legend: Legend, unseen: Sequence[str]) -> dict[str, Any]:
+    @property
+    def undecided(self) -> str | None:
+        """Name of the class of what the model could not decide, where there is any."""
+        name = self.legend.class_name(UNKNOWN)
+        return name if name in self.area_m2 else None
+
+
+def brief(rows: Sequence[Row], seen: Sequence[ClassAreas], unseen: Sequence[str]) -> dict[str, Any]:
     """What the first page says.
 
     Args:
         rows: every value of the run, as in indicators.json and with ``when`` and ``interval_text``.
-        seen: the areas of the classes, for a run without values.
-        legend: which of them are a find and which the remainder.
+        seen: the areas of the classes, for a run without values; those of the main head first.
         unseen: scenes of which less was seen than a value needs.
     """
     last = latest(rows)
@@ -52,12 +65,12 @@ def brief(rows: Sequence[Row], seen: ClassAreas | None, legend: Legend, unseen: 
     if figures:
         sentences = [*_found(figures[0], rows), _certainty(last, unseen)]
     else:
-        sentences = [*(_classes(seen, legend) if seen else []), f"How sure this is, is not known: {NO_SAMPLE}."]
+        sentences = [*_classes(seen), f"How sure this is, is not known: {NO_SAMPLE}."]
     return {
         "sentences": sentences,
-        "tables": [_told(figure) for figure in figures] or _class_table(seen),
+        "tables": [_told(figure) for figure in figures] or [_class_table(one, i == 0) for i, one in enumerate(seen)],
         "left_out": sum(max(0, len(figure) - ZONES_TOLD) for figure in figures),
-        "unknown": _unknown(figures, unseen) or _undecided(seen, legend),
+        "unknown": _unknown(figures, unseen) or _undecided(seen),
     }
 
 
@@ -135,14 +148,18 @@ def _certainty(last: Sequence[Row], unseen: Sequence[str]) -> str:
     return told + (f"; {few} too little of the ground to give a value." if unseen else ".")
 
 
-def _classes(seen: ClassAreas, legend: Legend) -> list[str]:
-    """What the largest class that is a find covers, and what the rest is."""
-    finds = {c.name for c in legend.classes if c.role != "other"}
-    main = next((n for n in seen.area_m2 if n in finds), next(iter(seen.area_m2)))
-    rest = [f"{n} {number(seen.share(n))} %" for n in seen.area_m2 if n != main]
-    area = f"{number(seen.area_m2[main] / 10_000)} ha"
-    told = [f"In “{seen.item}” ({seen.when}), {number(seen.share(main))} % of what was seen is {main}: {area}."]
-    return told + ([f"The rest: {', '.join(rest)}."] if rest else [])
+def _classes(seen: Sequence[ClassAreas]) -> list[str]:
+    """What the largest class that is a find covers, what the rest is, and what the other heads found."""
+    if not seen:
+        return []
+    first, *others = seen
+    main = next(iter(first.finds), next(iter(first.area_m2)))
+    rest = [f"{n} {number(first.share(n))} %" for n in first.area_m2 if n != main]
+    area = f"{number(first.area_m2[main] / 10_000)} ha"
+    told = [f"In “{first.item}” ({first.when}), {number(first.share(main))} % of what was seen is {main}: {area}."]
+    told += [f"The rest: {', '.join(rest)}."] if rest else []
+    found = [f"{n} on {number(one.share(n))} %" for one in others for n in one.finds]
+    return told + ([f"In the same pass the network found {', '.join(found)} of it."] if found else [])
 
 
 def _told(figure: Sequence[Row]) -> Row:
@@ -163,13 +180,14 @@ def _told(figure: Sequence[Row]) -> Row:
     return {"name": figure[0]["name"], "rows": told}
 
 
-def _class_table(seen: ClassAreas | None) -> list[Row]:
-    if seen is None:
-        return []
+def _class_table(seen: ClassAreas, main: bool) -> Row:
+    """The classes of a head; of those beside the main one without the remainder."""
+    shown = seen.area_m2 if main else [*seen.finds, *filter(None, [seen.undecided])]
     same = {"zone": None, "unit": "ha", "interval": "not known", "when": seen.when, "sources": seen.item}
     share = f"{100 * seen.coverage:.0f}"
-    told = [same | {"label": n, "value": number(a / 10_000), "seen": share} for n, a in seen.area_m2.items()]
-    return [{"name": "Area of each class", "rows": told}]
+    areas = {name: seen.area_m2[name] for name in shown}
+    told = [same | {"label": n, "value": number(a / 10_000), "seen": share} for n, a in areas.items()]
+    return {"name": "Area of each class" if main else f"Area by the head “{seen.head}”", "rows": told}
 
 
 def _named(scenes: Sequence[str]) -> str:
@@ -194,10 +212,12 @@ def _unknown(figures: Sequence[Sequence[Row]], unseen: Sequence[str]) -> list[st
     return said + told + withheld + hidden
 
 
-def _undecided(seen: ClassAreas | None, legend: Legend) -> list[str]:
+def _undecided(seen: Sequence[ClassAreas]) -> list[str]:
     """The same for a run without values."""
-    name = legend.class_name(UNKNOWN)
     told = [f"How sure the map is: {NO_SAMPLE}."]
-    if seen and name in seen.area_m2:
-        told.append(f"What lies on {number(seen.share(name))} % of what was seen: the model could not decide.")
+    for i, one in enumerate(seen):
+        if one.undecided:
+            of_head = f" by the head “{one.head}”" if i else ""
+            share = number(one.share(one.undecided))
+            told.append(f"What lies{of_head} on {share} % of what was seen: the model could not decide.")
     return told

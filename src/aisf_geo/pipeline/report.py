@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from aisf_geo.domain.grid import Grid
-from aisf_geo.domain.legend import NOT_OBSERVED, UNKNOWN
+from aisf_geo.domain.legend import NOT_OBSERVED, UNKNOWN, Legend
 from aisf_geo.domain.period import Period
 from aisf_geo.domain.provenance import MADE_BY
 from aisf_geo.errors import UnreadableError
@@ -59,7 +60,8 @@ def write_report(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcom
             "dates_line": _dates_line(plan),
             "made_by": MADE_BY,
             "warnings": [*plan.warnings, *scene_warnings(plan, folder)],
-            "brief": brief(rows, None if rows else _class_areas(plan, folder, outcomes), plan.legend, unseen),
+            "brief": brief(rows, [] if rows else _class_areas(plan, folder, outcomes), unseen),
+            "heads": _other_heads(plan, folder, outcomes),
             "maps": maps,
             "keys": keys,
             "charts": _charts(rows),
@@ -166,14 +168,32 @@ def _clear(plan: RunPlan, outcomes: Sequence[ItemOutcome]) -> list[ItemPlan]:
     return [i for i, o in zip(plan.items, outcomes, strict=True) if o.coverage >= 0.95 * best]
 
 
-def _class_areas(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> ClassAreas | None:
-    """What the last clear scene shows; None where it has no features, or objects, which do not cover the ground."""
+def _class_areas(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> list[ClassAreas]:
+    """What each head shows of the last clear scene; none without features, or with objects, which cover no ground."""
     last = _clear(plan, outcomes)[-1]
-    if folder.item(last.id).objects.exists():
-        return None
+    out = folder.item(last.id)
+    if out.objects.exists():
+        return []
     coverage = next(o.coverage for o in outcomes if o.item == last.id)
-    areas = class_areas_m2(folder.item(last.id).features(".parquet"))
-    return ClassAreas(last.id, _acquired(last), coverage, areas) if areas else None
+    found = [
+        ClassAreas(
+            head, plan.heads[head], last.id, _acquired(last), coverage, class_areas_m2(files.features(".parquet"))
+        )
+        for head, files in out.all_heads(plan.heads).items()
+    ]
+    return [areas for areas in found if areas.area_m2] if found[0].area_m2 else []
+
+
+def _other_heads(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> list[dict[str, Any]]:
+    """What the heads beside the main one show of the last clear scene."""
+    last = _clear(plan, outcomes)[-1]
+    _, *others = folder.item(last.id).all_heads(plan.heads).items()
+    shown = []
+    for head, files in others:
+        overlay, keys = _classes_of(files.labels, plan.heads[head])
+        mixed = _over(overlay, _image(last, MAP_PX), 0.75)
+        shown.append({"picture": _picture(mixed, f"{last.id}, {head}, over the image"), "keys": keys})
+    return shown
 
 
 def _acquired(item: ItemPlan) -> str:
@@ -200,16 +220,21 @@ def _maps(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> 
         keys, overlay = [Key(_css(colours[k]), names[k]) for k in shown], table[codes]
         caption = f"Cleared after {plan.recipe.clearing.baseline_year}, over the image of {last.id}"
     else:
-        labels = thumbnail(folder.item(last.id).labels, MAP_PX)
-        overlay = coloured(labels, plan.legend)
-        keys = [Key(_css(c.colour), c.name) for c in plan.legend.classes if (labels == c.code).any()]
-        if (labels == UNKNOWN).any():
-            keys.append(Key(_css(UNKNOWN_COLOUR), plan.legend.class_name(UNKNOWN)))
+        overlay, keys = _classes_of(folder.item(last.id).labels, plan.legend)
         caption = f"{last.id}, the classes over the image"
     mixed = _over(overlay, _image(last, MAP_PX), 0.75)
     across_km = last.grid.gsd_m * last.grid.shape.width / 1000
     found = _picture(_outlined(mixed, plan, last.grid, numbered=True), f"{caption}; {number(across_km)} km across")
     return [found, *pictures], keys
+
+
+def _classes_of(path: Path, legend: Legend) -> tuple[Rgba, list[Key]]:
+    """A label map in its colours, and what those it shows stand for."""
+    labels = thumbnail(path, MAP_PX)
+    keys = [Key(_css(c.colour), c.name) for c in legend.classes if (labels == c.code).any()]
+    if (labels == UNKNOWN).any():
+        keys.append(Key(_css(UNKNOWN_COLOUR), legend.class_name(UNKNOWN)))
+    return coloured(labels, legend), keys
 
 
 def _date(plan: RunPlan, item: ItemPlan, outcome: ItemOutcome, folder: RunFolder) -> Picture:
