@@ -100,11 +100,9 @@ def test_other_heads_are_told_without_what_they_did_not_find() -> None:
     said = brief([], heads, [])
     assert said["sentences"][2] == "In the same pass the network found road on 10.0 % of it."
     assert [(t["name"], [r["label"] for r in t["rows"]]) for t in said["tables"]] == [
-        ("Area of each class", ["water", "land"]), ("Area by the head “road”", ["road", "unknown"]),
+        ("Area of each class", ["water", "land"]), ("Separate answer: road", ["road", "unknown"]),
     ]  # fmt: skip
-    assert said["unknown"][1:] == [
-        "What lies by the head “road” on 20.0 % of what was seen: the model could not decide."
-    ]
+    assert said["unknown"][1:] == ["Whether there is a “road” on 20.0 % of what was seen: the model could not decide."]
 
 
 def test_nothing_at_all_is_still_a_page() -> None:

@@ -187,7 +187,7 @@ def _class_table(seen: ClassAreas, main: bool) -> Row:
     share = f"{100 * seen.coverage:.0f}"
     areas = {name: seen.area_m2[name] for name in shown}
     told = [same | {"label": n, "value": number(a / 10_000), "seen": share} for n, a in areas.items()]
-    return {"name": "Area of each class" if main else f"Area by the head “{seen.head}”", "rows": told}
+    return {"name": "Area of each class" if main else f"Separate answer: {seen.head}", "rows": told}
 
 
 def _named(scenes: Sequence[str]) -> str:
@@ -217,7 +217,7 @@ def _undecided(seen: Sequence[ClassAreas]) -> list[str]:
     told = [f"How sure the map is: {NO_SAMPLE}."]
     for i, one in enumerate(seen):
         if one.undecided:
-            of_head = f" by the head “{one.head}”" if i else ""
+            what = f"Whether there is a “{one.head}”" if i else "What lies"
             share = number(one.share(one.undecided))
-            told.append(f"What lies{of_head} on {share} % of what was seen: the model could not decide.")
+            told.append(f"{what} on {share} % of what was seen: the model could not decide.")
     return told
