@@ -113,6 +113,9 @@ def plan_with(network: NetworkInterpreter, raster: Path) -> RunPlan:
         def settle(self, _scene: object, /) -> tuple[NetworkInterpreter, str]:
             return network, "{}"
 
+        def doubts(self, *_: object) -> list[str]:
+            return []
+
     plan = plan_run(tile_recipe(raster, "vegetation"))
     return replace(plan, items=(replace(plan.items[0], choice=Chosen()),))
 

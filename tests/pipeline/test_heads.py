@@ -118,6 +118,9 @@ class TestObjects:
             def settle(self, _scene: Unsettled, /) -> tuple[Finder, str]:
                 return finder, "{}"
 
+            def doubts(self, *_: object) -> list[str]:
+                return []
+
         plan = plan_run(tile_recipe(TILE, "vegetation", bands=("red", "green", "nir"), block_px=block_px), where)
         return replace(plan, items=(replace(plan.items[0], choice=Chosen()),))
 

@@ -27,9 +27,6 @@ from aisf_geo.segment.spectral import BINS, Index, Method, SpectralInterpreter, 
 from aisf_geo.settings import usable_cores
 from aisf_geo.shipped import own_models, shipped
 
-#: Key of what was settled for a scene under which its reader is warned.
-WARNINGS = "warnings"
-
 
 @dataclass(frozen=True, slots=True)
 class Means:
@@ -104,6 +101,10 @@ class Choice(Protocol):
         """The interpreter, and as JSON what was settled for this scene."""
         ...
 
+    def doubts(self, view: View, mapper: BlockMap, /) -> list[str]:
+        """What whoever reads the maps of a scene must know of it; best asked when its pixels were just read."""
+        ...
+
 
 @dataclass(frozen=True)
 class IndexChoice:
@@ -171,6 +172,10 @@ class IndexChoice:
         threshold = Threshold(**threshold.as_json())
         return SpectralInterpreter(self.method, self.index, threshold), json.dumps(threshold.as_json())
 
+    def doubts(self, _view: View, _mapper: BlockMap, /) -> list[str]:
+        """None: an index means the same everywhere."""
+        return []
+
 
 @dataclass(frozen=True)
 class ModelChoice:
@@ -217,13 +222,15 @@ class ModelChoice:
         """That of the session."""
         return self.resident.identity()
 
-    def settle(self, scene: Unsettled, /) -> tuple[Interpreter, str]:
-        """The card settled everything; what is found is whether the scene looks like the training imagery."""
-        used = {"runtime": self.resident.runtime, "precision": self.resident.precision}
-        tasks = [LookTask(scene.view, window, self.bands) for window in windows(scene.view.grid) if self.card.domain]
-        looks = [look for look in scene.mapper(look_at_window, tasks, no_say) if look is not None]
-        warnings = doubts(self.card, looks, self.bands, scene.view.grid.gsd_m)
-        return self.resident, json.dumps(used | ({WARNINGS: warnings} if warnings else {}))
+    def settle(self, _scene: Unsettled, /) -> tuple[Interpreter, str]:
+        """The card settled everything."""
+        return self.resident, json.dumps({"runtime": self.resident.runtime, "precision": self.resident.precision})
+
+    def doubts(self, view: View, mapper: BlockMap, /) -> list[str]:
+        """Whether the scene looks like the training imagery, in a few windows."""
+        tasks = [LookTask(view, window, self.bands) for window in windows(view.grid) if self.card.domain]
+        looks = [look for look in mapper(look_at_window, tasks, no_say) if look is not None]
+        return doubts(self.card, looks, self.bands, view.grid.gsd_m)
 
 
 def choose(segment: Segment, scene: Scene, means: Means) -> Choice:

@@ -12,7 +12,7 @@ from aisf_geo.pipeline.features import ACCOUNT
 from aisf_geo.pipeline.identity import versions
 from aisf_geo.pipeline.imagery import publish_imagery
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
-from aisf_geo.pipeline.segment import SETTLED, outcome
+from aisf_geo.pipeline.segment import DOUBTS, SETTLED, outcome
 from aisf_geo.store.ledger import open_ledger
 from aisf_geo.store.run import RunFolder
 from aisf_geo.store.stac import ItemRecord, item_of, write_collection, write_item
@@ -24,6 +24,8 @@ def publish_item(plan: RunPlan, item: ItemPlan, folder: RunFolder) -> None:
     with open_ledger(folder.ledger) as ledger:
         account = outcome(item.id, ledger, computed=0)
         settled = json.loads(ledger.fact(item.id, SETTLED) or "{}")
+        if doubts := json.loads(ledger.fact(item.id, DOUBTS) or "[]"):
+            settled["warnings"] = doubts
         vectors = json.loads(ledger.fact(item.id, ACCOUNT) or "{}")
     out = folder.item(item.id)
     shows_homes = any(homes_to_hide(plan.recipe, legend, item.grid).in_pixels for legend in plan.heads.values())

@@ -21,7 +21,6 @@ from aisf_geo.errors import UnreadableError
 from aisf_geo.indicators import registry
 from aisf_geo.indicators.zonal import Zone, on_grid
 from aisf_geo.pipeline.brief import ClassAreas, brief
-from aisf_geo.pipeline.choice import WARNINGS
 from aisf_geo.pipeline.clearing import NO_BASELINE_TREES, STANDING, clearing_colours, clearing_names, dates_of
 from aisf_geo.pipeline.identity import versions
 from aisf_geo.pipeline.imagery import natural_colours
@@ -158,7 +157,7 @@ def _item(item: ItemPlan, outcome: ItemOutcome, folder: RunFolder) -> dict[str, 
         "missing": max(0.0, 1 - outcome.coverage - outcome.obscured_share),
         "failed": outcome.failed,
         "failures": failures[:5],
-        "settled": settled.get("reason") or ", ".join(f"{k} {v}" for k, v in settled.items() if k != WARNINGS),
+        "settled": settled.get("reason") or ", ".join(f"{k} {v}" for k, v in settled.items()),
     }
 
 

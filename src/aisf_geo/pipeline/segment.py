@@ -19,7 +19,7 @@ from aisf_geo.domain.tiling import Block, blocks
 from aisf_geo.errors import NoDataError
 from aisf_geo.ingest.cube import median_over_time
 from aisf_geo.ingest.quality import SHADOW_BANDS
-from aisf_geo.pipeline.choice import WARNINGS, Unsettled
+from aisf_geo.pipeline.choice import Unsettled
 from aisf_geo.pipeline.mapped import LEGEND_TAG, legend_json
 from aisf_geo.pipeline.mapper import BlockMap
 from aisf_geo.pipeline.plan import ItemPlan, RunPlan
@@ -41,6 +41,8 @@ from aisf_geo.store.run import ItemFolder, RunFolder
 
 #: Fact of the ledger: what was settled for a scene before its blocks, such as the threshold.
 SETTLED = "settled"
+#: Fact of the ledger: what its reader must know of a scene.
+DOUBTS = "doubts"
 #: Fact of the ledger: what the blocks of a scene rest on.
 BASIS = "basis"
 #: Fact of the ledger: the digests of the finished maps.
@@ -92,6 +94,7 @@ def segment_item(
     for record in mapper(interpret_block, todo, lost_block):
         ledger.record(record)
         on_block(record)
+    ledger.set_fact(item.id, DOUBTS, json.dumps(item.choice.doubts(item.view, mapper)))
     _assemble(plan, item, interpreter, out, lattice)
     result = outcome(item.id, ledger, computed=len(todo))
     if result.failed:
@@ -147,10 +150,10 @@ def outcome(item_id: str, ledger: Ledger, computed: int) -> ItemOutcome:
 
 
 def scene_warnings(plan: RunPlan, folder: RunFolder) -> list[str]:
-    """What was found when the scenes were settled that the reader of the outputs must know."""
+    """What was found when the scenes were interpreted that the reader of the outputs must know."""
     with open_ledger(folder.ledger) as ledger:
-        settled = {item.id: json.loads(ledger.fact(item.id, SETTLED) or "{}") for item in plan.items}
-    return [f"scene {item}: {text}" for item, said in settled.items() for text in said.get(WARNINGS, ())]
+        said = {item.id: json.loads(ledger.fact(item.id, DOUBTS) or "[]") for item in plan.items}
+    return [f"scene {item}: {text}" for item, texts in said.items() for text in texts]
 
 
 def _stored(out: ItemFolder, block_id: str) -> Path:
