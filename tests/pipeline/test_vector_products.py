@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +18,7 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from PIL import Image
 from rasterio.features import rasterize
 
 from aisf_geo.domain.legend import Legend, LegendClass
@@ -101,6 +105,12 @@ def vector_files(run_folder: Path) -> list[Path]:
     return [p for p in sorted(run_folder.rglob("*")) if p.suffix in (".parquet", ".gpkg", ".geojson")]
 
 
+def colours_of(picture: str) -> set[tuple[int, ...]]:
+    """The colours of a picture that a page carries."""
+    with Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))) as opened:
+        return set(map(tuple, np.asarray(opened.convert("RGBA")).reshape(-1, 4).tolist()))
+
+
 class TestPublic:
     def test_no_vector_output_shows_a_single_home(self, carried_out: Run) -> None:
         item = carried_out(painted(HOUSES), audience="public", buildings={})
@@ -136,6 +146,14 @@ class TestPublic:
         assert item["properties"]["aisf:audience"] == "public"
         marked = {key for key, asset in item["assets"].items() if asset.get("aisf:audience") == "internal"}
         assert marked == {"labels", "confidence", "quicklook"}
+
+    def test_the_report_shows_the_image_without_them(self, carried_out: Run) -> None:
+        page = (carried_out(painted(HOUSES), audience="public").parents[1] / "report.html").read_text()
+        found, image, date = re.findall(r'src="(data:image/png[^"]+)"', page)
+        assert found == image
+        assert "not for the public" in page
+        hatched = {(200, 60, 60, 255)}
+        assert colours_of(date) <= colours_of(image) | hatched, "none of a class"
 
     def test_a_server_leaves_those_maps_out(self, carried_out: Run) -> None:
         folder = carried_out(painted(HOUSES), audience="public").parents[1]

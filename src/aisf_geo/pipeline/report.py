@@ -20,6 +20,7 @@ from aisf_geo.domain.provenance import MADE_BY
 from aisf_geo.errors import UnreadableError
 from aisf_geo.indicators import registry
 from aisf_geo.indicators.zonal import Zone, on_grid
+from aisf_geo.pipeline.audience import homes_to_hide
 from aisf_geo.pipeline.brief import ClassAreas, brief
 from aisf_geo.pipeline.clearing import NO_BASELINE_TREES, STANDING, clearing_colours, clearing_names, dates_of
 from aisf_geo.pipeline.identity import versions
@@ -189,6 +190,8 @@ def _other_heads(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcom
     _, *others = folder.item(last.id).all_heads(plan.heads).items()
     shown = []
     for head, files in others:
+        if _shows_homes(plan, last, plan.heads[head]):
+            continue
         overlay, keys = _classes_of(files.labels, plan.heads[head])
         mixed = _over(overlay, _image(last, MAP_PX), 0.75)
         shown.append({"picture": _picture(mixed, f"{last.id}, {head}, over the image"), "keys": keys})
@@ -218,6 +221,9 @@ def _maps(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> 
             table[code] = (*colours[code], 255)
         keys, overlay = [Key(_css(colours[k]), names[k]) for k in shown], table[codes]
         caption = f"Cleared after {plan.recipe.clearing.baseline_year}, over the image of {last.id}"
+    elif _shows_homes(plan, last, plan.legend):
+        overlay, keys = np.zeros((1, 1, 4), np.uint8), []
+        caption = f"{last.id}: its map shows single homes and is not for the public, counts stand in cells"
     else:
         overlay, keys = _classes_of(folder.item(last.id).labels, plan.legend)
         caption = f"{last.id}, the classes over the image"
@@ -225,6 +231,11 @@ def _maps(plan: RunPlan, folder: RunFolder, outcomes: Sequence[ItemOutcome]) -> 
     across_km = last.grid.gsd_m * last.grid.shape.width / 1000
     found = _picture(_outlined(mixed, plan, last.grid, numbered=True), f"{caption}; {number(across_km)} km across")
     return [found, *pictures], keys
+
+
+def _shows_homes(plan: RunPlan, item: ItemPlan, legend: Legend) -> bool:
+    """Whether a map would show single homes to an audience that is not to see them."""
+    return homes_to_hide(plan.recipe, legend, item.grid).in_pixels
 
 
 def _classes_of(path: Path, legend: Legend) -> tuple[Rgba, list[Key]]:
@@ -240,7 +251,7 @@ def _date(plan: RunPlan, item: ItemPlan, outcome: ItemOutcome, folder: RunFolder
     """The classes of one date over its image; what was not seen is hatched."""
     under = _image(item, DATE_PX)
     labels = thumbnail(folder.item(item.id).labels, DATE_PX)
-    mixed = _over(coloured(labels, plan.legend), under, 0.55)
+    mixed = under.copy() if _shows_homes(plan, item, plan.legend) else _over(coloured(labels, plan.legend), under, 0.55)
     hidden = _like(under, (labels == NOT_OBSERVED).astype(np.uint8)[..., None])[..., 0] > 0
     rows, cols = np.indices(hidden.shape)
     mixed[hidden & ((rows + cols) % 8 < 3)] = (200, 60, 60, 255)
