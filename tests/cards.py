@@ -11,7 +11,7 @@ from aisf_geo.segment.card import BandScaling, Head, ModelCard, ModelFile, Netwo
 TWO = Legend("two", (LegendClass(0, "none", (0, 0, 0)), LegendClass(1, "some", (255, 0, 0))))
 
 
-def made_card(bands: tuple[str, ...] = ("red", "green", "blue"), **changes: Any) -> ModelCard:
+def made_card(bands: tuple[str | BandScaling, ...] = ("red", "green", "blue"), **changes: Any) -> ModelCard:
     """A card whose network nobody builds."""
     fields: dict[str, Any] = {
         "name": "fake",
@@ -19,7 +19,7 @@ def made_card(bands: tuple[str, ...] = ("red", "green", "blue"), **changes: Any)
         "created": datetime(2026, 1, 1, tzinfo=UTC),
         "licence": "CC0-1.0",
         "network": NetworkSpec(arch="unet", encoder="none"),
-        "bands": tuple(BandScaling(name=name, mean=0, std=1) for name in bands),
+        "bands": tuple(BandScaling(name=b, mean=0, std=1) if isinstance(b, str) else b for b in bands),
         "scale": "8-bit",
         "gsd_m": (1.0, 1.0),
         "patch_px": 128,

@@ -98,7 +98,7 @@ def test_other_heads_are_told_without_what_they_did_not_find() -> None:
         ClassAreas("road", roads, "ms2", "2019-08-31", 1.0, {"other": 70_000.0, "unknown": 20_000.0, "road": 10_000.0}),
     ]
     said = brief([], heads, [])
-    assert said["sentences"][2] == "In the same pass the network found road on 10.0 % of it."
+    assert said["sentences"][2] == "In the same pass the network found road on 10.0 % of what was seen."
     assert [(t["name"], [r["label"] for r in t["rows"]]) for t in said["tables"]] == [
         ("Area of each class", ["water", "land"]), ("Separate answer: road", ["road", "unknown"]),
     ]  # fmt: skip

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,13 @@ from aisf_geo.domain.raster import Raster
 from aisf_geo.domain.tiling import blocks
 from aisf_geo.errors import BandError, GridError
 from aisf_geo.segment.blocks import Lattice, NetworkInterpreter
-from aisf_geo.segment.card import BandScaling, Head, ModelCard, ModelFile, NetworkSpec
+from aisf_geo.segment.card import BandScaling, Head, ModelCard, NetworkSpec
 from aisf_geo.segment.decide import softmax
 from aisf_geo.segment.interpreter import ClassMap, Decision
 from aisf_geo.segment.network import load_network, seeded_model
 from aisf_geo.segment.runtime import RuntimeIdentity, choose_runtime
 from aisf_geo.segment.seam_metric import seam_metric
+from cards import made_card
 
 BANDS = ("red", "green", "blue")
 LAND = Legend("land", tuple(LegendClass(code, f"c{code}", (0, 0, code)) for code in (2, 5, 9)))
@@ -51,21 +51,8 @@ class PositionRuntime:
 
 
 def make_card(**changes: Any) -> ModelCard:
-    fields: dict[str, Any] = {
-        "name": "fake",
-        "description": "",
-        "created": datetime(2026, 1, 1, tzinfo=UTC),
-        "licence": "CC0-1.0",
-        "network": NetworkSpec(arch="unet", encoder="none"),
-        "bands": tuple(BandScaling(name=name, mean=10.0 * i, std=1.0 + i) for i, name in enumerate(BANDS)),
-        "scale": "8-bit",
-        "gsd_m": (1.0, 1.0),
-        "patch_px": 128,
-        "margin_px": 32,
-        "heads": (Head(name="land", legend=LAND),),
-        "weights": ModelFile(path="w", sha256="sha256:" + 64 * "0"),
-    }
-    return ModelCard(**{**fields, **changes})
+    bands = tuple(BandScaling(name=name, mean=10.0 * i, std=1.0 + i) for i, name in enumerate(BANDS))
+    return made_card(**{"bands": bands, "heads": (Head(name="land", legend=LAND),), **changes})
 
 
 def make_raster(height: int, width: int, seed: int = 0, holes: bool = True) -> Raster:

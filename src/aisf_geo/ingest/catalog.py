@@ -246,8 +246,9 @@ class _BoundedIO(pystac.StacIO):
         check_size(Path(path), MAX_DOCUMENT_BYTES)
         return Path(path).read_text(encoding="utf-8")
 
-    def write_text(self, dest: Any, txt: str, *_: Any, **__: Any) -> None:
-        raise NotImplementedError
+    def write_text(self, dest: Any, *_: Any, **__: Any) -> None:
+        """Asked for by the base class, refused here: a source is only read."""
+        raise RefusedError(f"{dest}: catalogues of sources are never written")
 
 
 def _collection_of(items: Sequence[pystac.Item]) -> pystac.Collection | None:

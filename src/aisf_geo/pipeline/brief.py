@@ -159,7 +159,7 @@ def _classes(seen: Sequence[ClassAreas]) -> list[str]:
     told = [f"In “{first.item}” ({first.when}), {number(first.share(main))} % of what was seen is {main}: {area}."]
     told += [f"The rest: {', '.join(rest)}."] if rest else []
     found = [f"{n} on {number(one.share(n))} %" for one in others for n in one.finds]
-    return told + ([f"In the same pass the network found {', '.join(found)} of it."] if found else [])
+    return told + ([f"In the same pass the network found {', '.join(found)} of what was seen."] if found else [])
 
 
 def _told(figure: Sequence[Row]) -> Row:
